@@ -1,0 +1,1 @@
+"""The pipelines: wiring, resources, caching, retries, submission."""

@@ -1,0 +1,1 @@
+"""The service: REST, WebSocket and page over one released bundle."""
