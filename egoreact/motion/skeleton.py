@@ -42,3 +42,12 @@ BONE_LENGTHS_M = np.array([
 """(22,) metres from parent to joint of the reference body."""
 
 REST_OFFSETS_M = REST_DIRECTIONS * BONE_LENGTHS_M[:, None]
+
+_T_POSE = (
+    (0, 0, 0), (.62, -.78, -.07), (-.62, -.78, -.07), (0, .97, -.22), (.09, -.99, -.01), (-.09, -.99, -.01), (0, 1, .01),
+    (-.03, -.99, -.11), (.03, -.99, -.11), (0, .90, .43), (.19, -.42, .89), (-.19, -.42, .89), (0, .98, -.20),
+    (.54, .81, -.23), (-.54, .81, -.23), (0, .78, .62), (.94, .31, -.09), (-.94, .31, -.09), (1, -.05, -.10),
+    (-1, -.05, -.10), (1, .04, 0), (-1, .04, 0),
+)  # fmt: skip
+T_POSE_OFFSETS_M = BONE_LENGTHS_M[:, None] * (_T_POSE / np.maximum(np.linalg.norm(_T_POSE, axis=-1, keepdims=True), 1e-9))
+"""(22, 3) from parent to joint where all SMPL-X rotations are zero: a person in a T pose, with the reference lengths."""

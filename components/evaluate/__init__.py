@@ -1,0 +1,1 @@
+"""Closed-loop figures of a bundle on the held-out clips."""

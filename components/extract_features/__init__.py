@@ -1,0 +1,1 @@
+"""What the tokens see, encoded once per shard and encoder."""

@@ -1,0 +1,1 @@
+"""Makes a bundle the champion, or says why not: the registry, the decision carried out, the way back."""

@@ -1,0 +1,38 @@
+from typing import NamedTuple
+
+from kfp import dsl
+from kfp.dsl import Artifact, Input, Model, Output
+
+from components.images import STEP_IMAGE
+
+
+@dsl.component(base_image=STEP_IMAGE, packages_to_install=[], install_kfp_package=False)
+def promote(
+    config: str,
+    data_revision: str,
+    quarantine: Input[Artifact],
+    record: Input[Artifact],
+    bundle: Input[Model],
+    evaluator: Input[Model],
+    decision: Output[Artifact],
+) -> NamedTuple("Promoted", [("promoted", bool), ("version", str), ("digest", str)]):  # type: ignore[valid-type]
+    """Makes the bundle the champion where it beats the baselines and the champion, evaluated again on the same clips."""
+    from dataclasses import astuple
+    from pathlib import Path
+
+    from components.evaluate.step import evaluate_bundle
+    from components.promote.step import run
+    from egoreact.presets import RunConfig
+    from egoreact.workspace import Workspace
+
+    result = run(
+        Workspace.from_environment(),
+        Path(record.path),
+        Path(bundle.path),
+        Path(decision.path),
+        examine=lambda champion: evaluate_bundle(
+            config, data_revision, Path(quarantine.path), champion, Path(evaluator.path)
+        ),
+        policy=RunConfig.from_json(config).promotion,
+    )
+    return astuple(result)

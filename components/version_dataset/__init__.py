@@ -1,0 +1,1 @@
+"""Gives the data set a revision: DVC hashes `data/`, writes `data.dvc`, and pushes what the remote lacks."""

@@ -1,0 +1,39 @@
+"""What the simulator is asked for."""
+
+from dataclasses import dataclass
+
+from egoreact.errors import EgoReactError
+
+CATEGORIES = ("ball_left", "ball_right", "ball_high", "low_obstacle", "head_bar", "person", "animal", "car")
+
+
+@dataclass(frozen=True)
+class SimulatorConfig:
+    """How clips are made; which clip is made is said by category and seed."""
+
+    frames: int = 81
+    """Frames a clip at 20 fps, 4N + 1 for N motion tokens."""
+    image_size_px: int = 112
+    """Side of the square image."""
+    fov_degrees: float = 90.0
+    """Field of view from side to side."""
+    categories: tuple[str, ...] = CATEGORIES
+    """Encounters a data set is made of, in turn."""
+    supersample: int = 1
+    """Rays a pixel, along each side; 2 smooths edges and costs four times the time. Depth and classes are never mixed."""
+    own_body: bool = True
+    """Whether the wearer sees their own arms and legs, and their shadow."""
+
+    def __post_init__(self) -> None:
+        if self.frames < 5 or self.frames % 4 != 1:
+            raise EgoReactError(f"frames is {self.frames}", where="SimulatorConfig", remedy="use 4N + 1, at least 5")
+        if not 16 <= self.image_size_px <= 1024 or self.image_size_px % 2:
+            raise EgoReactError(
+                f"image_size_px is {self.image_size_px}", where="SimulatorConfig", remedy="use an even side, 16 to 1024 px"
+            )
+        if not 20.0 <= self.fov_degrees <= 150.0:
+            raise EgoReactError(
+                f"fov_degrees is {self.fov_degrees}", where="SimulatorConfig", remedy="use 20 to 150 degrees"
+            )
+        if not 1 <= self.supersample <= 4:
+            raise EgoReactError(f"supersample is {self.supersample}", where="SimulatorConfig", remedy="use 1 to 4")

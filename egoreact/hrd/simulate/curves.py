@@ -1,0 +1,41 @@
+"""Curves over time in which people move: minimum-jerk segments between keys, and smoothing that adds no jerk of its own."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.ndimage import gaussian_filter1d
+
+Key = tuple[float, float | Sequence[float]]
+"""A time, s, and the value held there: a number or a vector."""
+
+
+def minimum_jerk(phase: np.ndarray) -> np.ndarray:
+    """From 0 to 1 with no velocity and acceleration at either end (Flash and Hogan, 1985); constant outside."""
+    s = np.clip(phase, 0.0, 1.0)
+    return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
+
+
+def keyed(times_s: Float64[np.ndarray, " frames"], keys: Sequence[Key]) -> np.ndarray:
+    """Minimum-jerk motion from key to key, at rest at each: (frames,) for numbers, (frames, n) for vectors."""
+    value = np.asarray(keys[0][1], dtype=np.float64)
+    curve = np.broadcast_to(value, (len(times_s), *value.shape)).copy()
+    for (start, a), (end, b) in zip(keys, keys[1:], strict=False):
+        blend = minimum_jerk((times_s - start) / max(end - start, 1e-6))
+        curve += blend.reshape(-1, *[1] * value.ndim) * (np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64))
+    return curve
+
+
+def bump(phase: np.ndarray, rise: float = 0.5, fall: float = 0.5) -> np.ndarray:
+    """0 → 1 → 0 over phase 0…1: up until `rise`, held, down from `fall`."""
+    return minimum_jerk(phase / rise) - minimum_jerk((phase - fall) / (1.0 - fall))
+
+
+def smooth(values: np.ndarray, sigma_frames: float) -> np.ndarray:
+    """Gaussian along time, edges held."""
+    return gaussian_filter1d(values, sigma_frames, axis=0, mode="nearest")
+
+
+def soft_minimum(*values: np.ndarray, softness: float) -> np.ndarray:
+    """Below the least of the values by at most softness · log(n), smooth where they cross."""
+    return -softness * np.logaddexp.reduce([-value / softness for value in values], axis=0)

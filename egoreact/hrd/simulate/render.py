@@ -1,0 +1,315 @@
+"""A ray caster on Embree: colour, metric depth along the optical axis, and what each pixel belongs to.
+
+Rays start at the camera with direction K⁻¹·(column, row, 1), so that a ray's length *is* the depth. The place is cast for
+all pixels; each solid only for the pixels its box may cover, with the rays of all frames carried into its own frame.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from egoreact.hrd.simulate.place import Atlas, MIP_LEVELS, Place, bake, to_display
+from egoreact.hrd.simulate.solids import Solid
+
+NEAR_M = 0.03
+_FAR_M = 1e4
+_CLEAR_M = 6.0
+"""Haze begins beyond."""
+_SHADE = 0.45
+"""What is left of the light in a moving thing's shadow, on the display."""
+_BOX_EDGES = np.array([(a, a | 1 << axis) for a in range(8) for axis in range(3) if not a >> axis & 1])
+
+
+@dataclass(frozen=True)
+class Images:
+    rgb: UInt8[np.ndarray, "frames height width 3"]
+    depth_m: Float32[np.ndarray, "frames height width"]
+    """0 where there is nothing."""
+    segmentation: UInt8[np.ndarray, "frames height width"]
+
+
+def pixel_rays(size_px: int, K: np.ndarray) -> Float32[np.ndarray, "pixels 3"]:
+    """Directions of unit depth, camera axes, row by row. Pixel (0, 0) is a centre."""
+    column, row = np.meshgrid(np.arange(size_px), np.arange(size_px))
+    rays = np.stack([(column - K[0, 2]) / K[0, 0], (row - K[1, 2]) / K[1, 1], np.ones_like(column)], axis=-1)
+    return rays.reshape(-1, 3).astype(np.float32)
+
+
+def render(
+    place: Place, solids: list[Solid], T_world_camera: np.ndarray, K: np.ndarray, size_px: int, *, supersample: int = 1
+) -> Images:
+    """Images of all frames from cameras (frames, 4, 4)."""
+    if supersample > 1:
+        return _supersampled(place, solids, T_world_camera, K, size_px, supersample)
+    T = np.ascontiguousarray(T_world_camera, dtype=np.float32)
+    rays = pixel_rays(size_px, K)
+    atlas = bake(place, detail=float(np.clip(K[0, 0] / 56.0, 0.5, 3.0)))
+    frames = len(T)
+    canvas = _Canvas(
+        rgb=np.empty((frames, len(rays), 3), np.uint8),
+        depth_m=np.empty((frames, len(rays)), np.float32),
+        part=np.zeros((frames, len(rays)), np.uint8),
+    )
+    for frame in range(frames):
+        _cast_place(canvas, frame, place, atlas, T, rays)
+    _cast_shadows(canvas, place, solids, T, rays, size_px)
+    seen = [solid for solid in (*place.things, *solids) if solid.seen]
+    for number, solid in enumerate(seen, start=1):
+        _cast_solid(canvas, number, solid, place, T, rays, K, size_px)
+    segments = np.array([0] + [solid.segment for solid in seen], dtype=np.uint8)
+    shape = (frames, size_px, size_px)
+    rgb, part = canvas.rgb.reshape(*shape, 3), canvas.part.reshape(shape)
+    _soften_outlines(rgb, part)
+    depth = np.where(np.isfinite(canvas.depth_m), canvas.depth_m, 0.0).astype(np.float32)
+    return Images(rgb, depth.reshape(shape), segments[part])
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    rgb: np.ndarray
+    depth_m: np.ndarray
+    """inf where there is nothing yet."""
+    part: np.ndarray
+    """0 for the place, then one number a solid."""
+
+
+def _supersampled(
+    place: Place, solids: list[Solid], T_world_camera: np.ndarray, K: np.ndarray, size_px: int, times: int
+) -> Images:
+    # Sub-pixel centres lie around the pixel's own; depth and classes are taken at one of them, never averaged.
+    finer = K.copy()
+    finer[:2] *= times
+    finer[:2, 2] += (times - 1) / 2
+    images = render(place, solids, T_world_camera, finer, size_px * times)
+    small = (size_px, size_px)
+    rgb = np.stack([cv2.resize(frame, small, interpolation=cv2.INTER_AREA) for frame in images.rgb])
+    middle = slice(times // 2, None, times)
+    return Images(rgb, images.depth_m[:, middle, middle].copy(), images.segmentation[:, middle, middle].copy())
+
+
+def _cast_place(canvas: _Canvas, frame: int, place: Place, atlas: Atlas, T: np.ndarray, rays: np.ndarray) -> None:
+    directions = rays @ T[frame, :3, :3].T
+    panel = place.scene.run(np.broadcast_to(T[frame, :3, 3], rays.shape).copy(), directions) >> 1
+    nothing = panel < 0
+    np.maximum(panel, 0, out=panel)
+    # Depth, and the place on the panel's picture, are ratios of linear forms of the pixel's ray (x, y, 1).
+    x, y = np.ascontiguousarray(rays[:, 0]), np.ascontiguousarray(rays[:, 1])
+    form = _panel_forms(place, T[frame])
+
+    def linear(first: int) -> np.ndarray:
+        return form[first].take(panel) * x + form[first + 1].take(panel) * y + form[first + 2].take(panel)
+
+    facing = linear(0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        depth = form[3].take(panel) / facing
+    depth[nothing] = _FAR_M
+    across = form[7].take(panel) + depth * linear(4)
+    up = form[11].take(panel) + depth * linear(8)
+
+    # The picture's size at which a texel is about a pixel: footprint² = depth² / focal² / cos(slant).
+    length = np.sqrt(x * x + y * y + 1)
+    spread = (depth * (x[1] - x[0])) ** 2 * length / np.maximum(np.abs(facing), 0.02) / atlas.texel_m.take(panel) ** 2
+    level = (spread > 2.0).astype(np.int32)
+    for step in range(1, MIP_LEVELS - 1):
+        level += spread > 2.0 * 4.0**step
+    picture = level * len(place.panels) + panel
+    width, height = atlas.width.ravel().take(picture), atlas.height.ravel().take(picture)
+    column = np.minimum(np.maximum((across * width).astype(np.int32), 0), width - 1)
+    row = np.minimum(np.maximum((up * height).astype(np.int32), 0), height - 1)
+    texel = atlas.start.ravel().take(picture) + row * width + column
+    colour = atlas.texels.take(texel).view(np.uint8).reshape(-1, 4)[:, :3]
+
+    rgb = canvas.rgb[frame]
+    rgb[...] = colour
+    if place.haze_per_m > 0:
+        far = np.flatnonzero(depth > _CLEAR_M)
+        rgb[far] = _hazed(place, colour[far].astype(np.float32), depth[far])
+    if nothing.any():
+        rgb[nothing] = _sky(place, directions[nothing, 1] / length[nothing])
+        depth[nothing] = np.inf
+    canvas.depth_m[frame] = depth
+
+
+def _hazed(place: Place, colour: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
+    """Display colours as the air lets them through."""
+    haze = 1.0 - np.exp(-place.haze_per_m * np.clip(depth_m - _CLEAR_M, 0.0, _FAR_M))
+    horizon = 255 * to_display(np.asarray(place.sky[0], dtype=np.float32))
+    return colour + haze[:, None] * (horizon - colour)
+
+
+def _panel_forms(place: Place, T: np.ndarray) -> Float32[np.ndarray, "12 panels"]:
+    """For each panel seen from T: n·R and n·(corner − eye); a·R and a·(eye − corner); b·R and b·(eye − corner),
+    with n its normal and a, b dual to its sides."""
+    forms = np.empty((3, 4, len(place.panels)))
+    forms[:, :3] = np.einsum("pki,ij->kjp", place.axes, T[:3, :3])
+    forms[:, 3] = np.einsum("pki,pi->kp", place.axes, T[:3, 3] - place.corners_m)
+    forms[0, 3] *= -1
+    return forms.reshape(12, -1).astype(np.float32)
+
+
+def _sky(place: Place, upward: np.ndarray) -> np.ndarray:
+    """Display colours of rays that meet nothing, by the sine of their height."""
+    height = np.clip(upward, 0.0, 1.0)[:, None] ** 0.6
+    low, high = (255 * to_display(np.asarray(colour, dtype=np.float32)) for colour in place.sky)
+    return low + height * (high - low)
+
+
+def _pixels_within(solid: Solid, T: np.ndarray, K: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """(frame, pixel) indices of all pixels that the solid's box can cover, exact to the box."""
+    T_camera_solid = np.linalg.inv(T.astype(np.float64)) @ solid.T_world_solid
+    corners = solid.mesh.corners_m @ T_camera_solid[:, :3, :3].transpose(0, 2, 1) + T_camera_solid[:, None, :3, 3]
+    start, end = corners[:, _BOX_EDGES[:, 0]], corners[:, _BOX_EDGES[:, 1]]
+    crosses = (start[..., 2] < NEAR_M) != (end[..., 2] < NEAR_M)
+    rise = end[..., 2] - start[..., 2]
+    at = np.where(crosses, (NEAR_M - start[..., 2]) / np.where(np.abs(rise) < 1e-12, 1.0, rise), 0.0)
+    points = np.concatenate([corners, start + at[..., None] * (end - start)], axis=1)
+    counts = np.concatenate([corners[..., 2] >= NEAR_M, crosses], axis=1)
+    depth = np.maximum(points[..., 2:], NEAR_M)
+    pixel = points[..., :2] / depth * np.array([K[0, 0], K[1, 1]]) + K[:2, 2]
+    low = np.where(counts[..., None], pixel, np.inf).min(axis=1)
+    high = np.where(counts[..., None], pixel, -np.inf).max(axis=1)
+    low = np.clip(np.floor(low), 0, size_px).astype(np.int64)
+    high = np.clip(np.ceil(high) + 1, 0, size_px).astype(np.int64)
+    sides = np.maximum(high - low, 0)
+    areas = sides[:, 0] * sides[:, 1]
+    frame = np.repeat(np.arange(len(T)), areas)
+    within = np.arange(areas.sum()) - np.repeat(np.cumsum(areas) - areas, areas)
+    width = np.maximum(sides[frame, 0], 1)
+    return frame, (low[frame, 1] + within // width) * size_px + low[frame, 0] + within % width
+
+
+def _cast_solid(
+    canvas: _Canvas, number: int, solid: Solid, place: Place, T: np.ndarray, rays: np.ndarray, K: np.ndarray, size_px: int
+) -> None:
+    frame, pixel = _pixels_within(solid, T, K, size_px)
+    if not len(frame):
+        return
+    T_solid_camera = (np.linalg.inv(solid.T_world_solid.astype(np.float64)) @ T).astype(np.float32)
+    directions = _turned(T_solid_camera, frame, rays[pixel])
+    hit = solid.mesh.scene.run(T_solid_camera[frame, :3, 3], directions, output=1)
+    closer = (hit["primID"] >= 0) & (hit["tfar"] < canvas.depth_m[frame, pixel]) & (hit["tfar"] >= NEAR_M)
+    if not closer.any():
+        return
+    frame, pixel = frame[closer], pixel[closer]
+    triangle, u, v = hit["primID"][closer], hit["u"][closer, None], hit["v"][closer, None]
+    depth = hit["tfar"][closer]
+    corners = solid.mesh.faces[triangle]
+    normal = (1 - u - v) * solid.mesh.normals[corners[:, 0]]
+    normal += u * solid.mesh.normals[corners[:, 1]] + v * solid.mesh.normals[corners[:, 2]]
+    normal = _turned(solid.T_world_solid, frame, normal)
+    normal /= np.sqrt(np.sum(normal * normal, axis=1, keepdims=True))
+    view = _turned(T, frame, rays[pixel])
+    point = T[frame, :3, 3] + depth[:, None] * view
+    canvas.rgb[frame, pixel] = _shade(solid, place, solid.mesh.face_colours[triangle], point, normal, view, depth)
+    canvas.depth_m[frame, pixel] = depth
+    canvas.part[frame, pixel] = number
+
+
+def _turned(T: np.ndarray, frame: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Each vector turned by its frame's pose; frames ascend."""
+    turned = np.empty_like(vectors)
+    bounds = np.searchsorted(frame, np.arange(len(T) + 1))
+    for k in np.flatnonzero(np.diff(bounds)):
+        some = slice(bounds[k], bounds[k + 1])
+        np.matmul(vectors[some], T[k, :3, :3].T, out=turned[some])
+    return turned
+
+
+def _shade(
+    solid: Solid, place: Place, albedo: np.ndarray, point: np.ndarray, normal: np.ndarray, view: np.ndarray, depth: np.ndarray
+) -> np.ndarray:
+    """Display colours of points on a solid: Lambert's law, light from all around, bounce from the floor, a highlight."""
+    light = place.light
+    towards = light.direction(point)
+    facing = np.maximum(np.einsum("ni,ni->n", normal, towards), 0.0)[:, None]
+    around = light.ambient * (0.72 + 0.28 * normal[:, 1:2])
+    linear = albedo * (around * np.float32(light.ambient_colour) + light.strength * facing * np.float32(light.colour))
+    if solid.gloss:
+        view = view / np.linalg.norm(view, axis=1, keepdims=True)
+        half = towards - view
+        half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-6)
+        linear = linear + solid.gloss * np.maximum(np.einsum("ni,ni->n", half, normal), 0.0)[:, None] ** 24
+    colour = 255 * to_display(linear)
+    if place.haze_per_m > 0:
+        colour = _hazed(place, colour, depth)
+    return np.rint(colour).astype(np.uint8)
+
+
+def _cast_shadows(
+    canvas: _Canvas, place: Place, solids: list[Solid], T: np.ndarray, rays: np.ndarray, size_px: int
+) -> None:
+    """Darkens the place's pixels whose way to the light a moving solid blocks."""
+    shaded = np.zeros(canvas.depth_m.shape, bool)
+    for segment in sorted({solid.segment for solid in solids}):
+        casters = [solid for solid in solids if solid.segment == segment and solid.shadow]
+        if casters:
+            _shade_behind(shaded, canvas.depth_m, place, casters, T, rays)
+    for frame in np.flatnonzero(shaded.any(axis=1)):
+        mask = cv2.blur(shaded[frame].reshape(size_px, size_px).astype(np.float32), (3, 3)).reshape(-1)
+        some = np.flatnonzero(mask)
+        canvas.rgb[frame, some] = canvas.rgb[frame, some] * (1.0 - (1.0 - _SHADE) * mask[some, None])
+
+
+def _shade_behind(
+    shaded: np.ndarray, depth_m: np.ndarray, place: Place, casters: list[Solid], T: np.ndarray, rays: np.ndarray
+) -> None:
+    """Marks pixels in the shadow of solids that keep together, such as a body's limbs."""
+    centres = np.stack([s.T_world_solid[:, :3, :3] @ s.mesh.ball_m[0] + s.T_world_solid[:, :3, 3] for s in casters], axis=1)
+    radii = np.array([s.mesh.ball_m[1] for s in casters], np.float32)
+    # One direction a frame: from the middle of the solids to the light. Seen along it everything is flat: compare there
+    # each pixel's point with the rectangle around all solids, and what is left with each solid.
+    towards = place.light.direction(centres.mean(axis=1))
+    x_axis = np.cross(towards, np.float32([0.31, 0.2, 0.93]))
+    x_axis /= np.linalg.norm(x_axis, axis=1, keepdims=True)
+    flat = np.stack([x_axis, np.cross(towards, x_axis), towards], axis=1).astype(np.float32)
+    centre_flat = np.einsum("tki,tsi->tsk", flat, centres).astype(np.float32)
+    low = (centre_flat[..., :2] - radii[:, None]).min(axis=1)
+    high = (centre_flat[..., :2] + radii[:, None]).max(axis=1)
+    eye_flat = np.einsum("tki,ti->tk", flat, T[:, :3, 3])
+    seen_flat = flat @ T[:, :3, :3]
+    chosen = []
+    for k in range(len(T)):
+        x = (rays @ seen_flat[k, 0]) * depth_m[k] + eye_flat[k, 0]
+        some = np.flatnonzero((x > low[k, 0]) & (x < high[k, 0]))
+        y = (rays[some] @ seen_flat[k, 1]) * depth_m[k, some] + eye_flat[k, 1]
+        chosen.append(some[(y > low[k, 1]) & (y < high[k, 1])])
+    frame, pixel = np.repeat(np.arange(len(T)), [len(some) for some in chosen]), np.concatenate(chosen)
+    depth = depth_m[frame, pixel, None]
+    spot = eye_flat[frame] + depth * _turned(_as_poses(seen_flat), frame, rays[pixel])
+    position = T[frame, :3, 3] + depth * _turned(T, frame, rays[pixel])
+    lit = np.ones(len(frame), bool)
+    for number, solid in enumerate(casters):
+        away = spot - centre_flat[frame, number]
+        beside = away[:, 0] ** 2 + away[:, 1] ** 2 < radii[number] ** 2
+        some = np.flatnonzero(lit & beside & (away[:, 2] < radii[number]))
+        if not len(some):
+            continue
+        at = frame[some]
+        T_solid_world = np.linalg.inv(solid.T_world_solid.astype(np.float64)).astype(np.float32)
+        directions = np.einsum("tij,tj->ti", T_solid_world[:, :3, :3], towards).astype(np.float32)[at]
+        origins = _turned(T_solid_world, at, position[some]) + T_solid_world[at, :3, 3] + 5e-3 * directions
+        lit[some] = solid.mesh.scene.run(origins, directions) < 0
+    shaded[frame[~lit], pixel[~lit]] = True
+
+
+def _as_poses(rotations: np.ndarray) -> np.ndarray:
+    T = np.zeros((len(rotations), 4, 4), np.float32)
+    T[:, :3, :3] = rotations
+    return T
+
+
+def _soften_outlines(rgb: np.ndarray, part: np.ndarray) -> None:
+    """Mixes colours across the outlines of solids, in place: the aliasing that shows most, for almost nothing."""
+    edge = np.zeros(part.shape, bool)
+    across, down = part[:, :, 1:] != part[:, :, :-1], part[:, 1:] != part[:, :-1]
+    edge[:, :, 1:] |= across
+    edge[:, :, :-1] |= across
+    edge[:, 1:] |= down
+    edge[:, :-1] |= down
+    for frame in np.flatnonzero(edge.any(axis=(1, 2))):
+        blurred = cv2.blur(rgb[frame], (3, 3))
+        mask = edge[frame]
+        mixed = (rgb[frame][mask].astype(np.uint16) + blurred[mask]) >> 1
+        rgb[frame][mask] = mixed.astype(np.uint8)

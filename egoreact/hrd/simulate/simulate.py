@@ -1,0 +1,130 @@
+"""A clip of HRD from nothing but its name: an encounter is drawn, a person reacts to it, their eyes see it."""
+
+import dataclasses
+import zlib
+
+import numpy as np
+
+from egoreact.errors import EgoReactError
+from egoreact.hrd.clip import SEGMENTATION_CLASSES, Clip, ClipRecord, Split
+from egoreact.hrd.simulate.arrivals import Arrival
+from egoreact.hrd.simulate.choreography import Performance, perform
+from egoreact.hrd.simulate.config import SimulatorConfig
+from egoreact.hrd.simulate.encounters import ENCOUNTERS, Encounter
+from egoreact.hrd.simulate.figures import dress, sample_clothes
+from egoreact.hrd.simulate.person import Person, sample_person
+from egoreact.hrd.simulate.place import Place
+from egoreact.hrd.simulate.places import make_place
+from egoreact.hrd.simulate.render import Images, render
+from egoreact.motion.camera import camera_from_head, intrinsics
+from egoreact.motion.skeleton import FPS, HEAD
+from egoreact.vision.video import encode_depth, encode_segmentation, encode_video
+
+OWN_BODY = SEGMENTATION_CLASSES.index("own_body")
+LICENCE = "CC0-1.0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Staged:
+    """Everything of a clip before it is rendered."""
+
+    encounter: Encounter
+    parameters: dict[str, float]
+    person: Person
+    arrival: Arrival
+    performance: Performance
+    place: Place
+    T_world_camera: np.ndarray
+    K: np.ndarray
+    notes: dict[str, float]
+
+
+def encounter_named(category: str) -> Encounter:
+    """The encounter of this name.
+
+    Raises:
+        EgoReactError: there is none; lists those there are.
+    """
+    if category not in ENCOUNTERS:
+        raise EgoReactError(f"unknown category {category!r}", where="simulator", remedy=f"use one of {', '.join(ENCOUNTERS)}")
+    return ENCOUNTERS[category]
+
+
+def stage(config: SimulatorConfig, category: str, seed: int) -> Staged:
+    """Draws the encounter, the person and the place, and lets the person react. A few milliseconds.
+
+    Raises:
+        EgoReactError: no such category, or a negative seed.
+    """
+    encounter = encounter_named(category)
+    if seed < 0:
+        raise EgoReactError(f"seed is {seed}", where="simulator", remedy="use a seed of 0 or more")
+    # One stream each, so that a new colour changes nobody's steps.
+    entropy = np.random.SeedSequence([seed, zlib.crc32(category.encode())])
+    for_person, for_encounter, for_looks, for_place = (np.random.default_rng(s) for s in entropy.spawn(4))
+    times_s = np.arange(config.frames) / FPS
+    person = sample_person(for_person)
+    parameters = encounter.sample(for_encounter)
+    arrival = encounter.arrive(parameters, for_looks, times_s)
+    choreography = encounter.react(person, parameters)
+    performance = perform(choreography, person, times_s, arrival.watched_m)
+    if config.own_body:
+        solids = dress(performance.body, sample_clothes(for_looks), OWN_BODY, person.height_scale, wearer=True)
+        arrival = dataclasses.replace(arrival, solids=[*arrival.solids, *solids])
+    kind = encounter.places[int(for_place.integers(len(encounter.places)))]
+    body = performance.body
+    return Staged(
+        encounter, parameters, person, arrival, performance, make_place(kind, for_place, config.frames),
+        T_world_camera=camera_from_head(body.joints_m[:, HEAD], body.head_rotation),
+        K=intrinsics(config.image_size_px, config.fov_degrees), notes=choreography.notes,
+    )  # fmt: skip
+
+
+def render_staged(config: SimulatorConfig, staged: Staged) -> Images:
+    return render(
+        staged.place, staged.arrival.solids, staged.T_world_camera, staged.K, config.image_size_px, supersample=config.supersample
+    )
+
+
+def simulate_clip(config: SimulatorConfig, category: str, seed: int, clip_id: str, split: Split) -> Clip:
+    """One clip with video, depth and segmentation: a pure function of its arguments, the same in any process.
+
+    Args:
+        config: size and length.
+        category: a name in `ENCOUNTERS`.
+        seed: 0 or more; decides who, where, what colour and when.
+        clip_id: the clip's name, with no influence on what it shows.
+        split: recorded alone.
+
+    Raises:
+        EgoReactError: no such category, a negative seed, or no valid clip id.
+    """
+    staged = stage(config, category, seed)
+    record = ClipRecord(
+        id=clip_id,
+        category=category,
+        caption=staged.encounter.caption,
+        source="simulator",
+        licence=LICENCE,
+        split=split,
+        seed=seed,
+        details={
+            "encounter": staged.parameters,
+            "person": dataclasses.asdict(staged.person),
+            "moments": staged.notes,
+            "comes": staged.encounter.comes,
+            **staged.place.details,
+        },
+    )
+    images = render_staged(config, staged)
+    body = staged.performance.body
+    return Clip(
+        record=record,
+        video_mp4=encode_video(images.rgb),
+        joints_m=body.joints_m.astype(np.float32),
+        K=staged.K.astype(np.float32),
+        T_world_camera=staged.T_world_camera.astype(np.float32),
+        head_rotation=body.head_rotation.astype(np.float32),
+        depth_mkv=encode_depth(images.depth_m),
+        segmentation_mkv=encode_segmentation(images.segmentation),
+    )

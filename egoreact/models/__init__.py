@@ -1,0 +1,1 @@
+"""What is trained: the motion tokenizer, the reaction transformer, the motion evaluator, and the bundle that holds them."""

@@ -1,0 +1,96 @@
+"""What training reads of the data set: motion as features, and the pictures that tokens see."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+
+from egoreact.errors import EgoReactError
+from egoreact.hrd.clip import Clip, Split
+from egoreact.hrd.shards import read_clips, read_manifest, verify_shards
+from egoreact.models.vqvae import FRAMES_PER_TOKEN
+from egoreact.motion.representation import decode, encode, retarget
+from egoreact.progress import Progress
+
+
+def usable_rows(folder: Path, split: Split, quarantined: frozenset[str] = frozenset()) -> pd.DataFrame:
+    """The split's rows of the manifest, less the quarantined clips; the shards they lie in are verified.
+
+    Raises:
+        EgoReactError: a shard's bytes changed, or nothing is left of the split.
+    """
+    manifest = read_manifest(folder)
+    rows = manifest[(manifest["split"] == split) & ~manifest["clip_id"].isin(list(quarantined))]
+    if rows.empty:
+        raise EgoReactError(f"no usable clips in the {split} split", where=folder, remedy="build more, or see the alignment report")
+    verify_shards(folder, rows)
+    return rows
+
+
+@dataclass(frozen=True)
+class Motion:
+    """One clip's motion on the reference skeleton, starting at the origin, facing +z."""
+
+    clip_id: str
+    category: str
+    joints_m: Float32[np.ndarray, "frames 22 3"]
+    """As the features decode: T − 1 frames."""
+    features: Float[Tensor, "frames 263"]
+
+
+def motion_of(clip: Clip) -> Motion:
+    """Features of whole tokens: T poses give T − 1 rows, of which a multiple of 4 is kept."""
+    features = encode(retarget(torch.from_numpy(clip.joints_m)))
+    features = features[: len(features) // FRAMES_PER_TOKEN * FRAMES_PER_TOKEN]
+    return Motion(clip.id, clip.record.category, decode(features).numpy(), features)
+
+
+def load_motion(folder: Path, rows: pd.DataFrame) -> list[Motion]:
+    """Motion of every clip of the rows, in the manifest's order. Clips shorter than a token are left out."""
+    return [motion_of(clip) for clip in read_clips(folder, rows) if clip.num_frames > FRAMES_PER_TOKEN]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the tokens of the clips see, and the simulator's truth about it, at the depth map's size."""
+
+    rgb: UInt8[Tensor, "n height width 3"]
+    depth_m: Float[Tensor, "n side side"]
+    segmentation: UInt8[Tensor, "n side side"]
+
+
+def load_pictures(folder: Path, rows: pd.DataFrame, *, side: int, every: int = FRAMES_PER_TOKEN) -> Pictures:
+    """Every `every`-th frame of the clips that have depth and segmentation.
+
+    Raises:
+        EgoReactError: no clip has them.
+    """
+    progress = Progress("read pictures", len(rows), "clips")
+    parts: dict[str, list[np.ndarray]] = {"rgb": [], "depth_m": [], "segmentation": []}
+    for clip in read_clips(folder, rows):
+        progress.advance()
+        if clip.depth_m is None or clip.segmentation is None:
+            continue
+        parts["rgb"].append(clip.rgb[::every])
+        parts["depth_m"].append(_shrink(clip.depth_m[::every], side).astype(np.float32))
+        parts["segmentation"].append(_shrink(clip.segmentation[::every], side))
+    if not parts["rgb"]:
+        raise EgoReactError("no clip has depth and segmentation", where=folder, remedy="build simulated clips: egoreact hrd build")
+    return Pictures(**{name: torch.from_numpy(np.concatenate(arrays)) for name, arrays in parts.items()})
+
+
+def _shrink(maps: np.ndarray, side: int) -> np.ndarray:
+    """The pixel nearest each cell's centre: an average of depths or of class numbers would be of nothing that is there."""
+    rows, columns = (((np.arange(side) + 0.5) * length / side).astype(int) for length in maps.shape[1:3])
+    return maps[:, rows][:, :, columns]
+
+
+def token_frames(clip: Clip) -> Iterator[np.ndarray]:
+    """The frames 4t that the tokens of a clip's motion see, one a token."""
+    tokens = (clip.num_frames - 1) // FRAMES_PER_TOKEN
+    yield from clip.rgb[: tokens * FRAMES_PER_TOKEN : FRAMES_PER_TOKEN]

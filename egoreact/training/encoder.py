@@ -1,0 +1,130 @@
+"""Teaching the embedded frame encoder what the simulator knows of a picture: depth, what each pixel is, and what comes.
+
+Losses: L1 of log depth; cross-entropy of the segmentation; and on the semantic vector, for each kind of thing that can
+come at a person, whether it is there, where in the image, and how near.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+
+from egoreact.files import whole_file
+from egoreact.training.data import Pictures
+from egoreact.training.loop import Learner
+from egoreact.training.world import Draws
+from egoreact.vision.dinov2 import preprocess
+from egoreact.vision.frame_encoder import OBJECT_CLASSES, FrameEncoder, FrameEncoderConfig, Perception
+from egoreact.weights import read_tensors, write_tensors
+
+MIN_DEPTH_M, MAX_DEPTH_M = 0.1, 50.0
+
+
+@dataclass(frozen=True)
+class EncoderTrainingConfig:
+    model: FrameEncoderConfig = field(default_factory=FrameEncoderConfig)
+    depth_weight: float = 1.0
+    segmentation_weight: float = 0.5
+    objects_weight: float = 1.0
+    every: int = 8
+    """Each how many frames of a clip one is learnt from; neighbours differ little."""
+
+
+class EncoderLearner(Learner):
+    def __init__(self, encoder: FrameEncoder, pictures: Pictures, held_out: Pictures | None, config: EncoderTrainingConfig):
+        self.module = encoder
+        self.pictures, self.held_out, self.config = pictures, held_out, config
+        self.num_samples = len(pictures.rgb)
+
+    def batch(self, indices: Int[Tensor, " samples"], draws: Draws) -> dict[str, Tensor]:
+        brightness = draws.uniform("brightness", 1, 1, 1) * 0.5 + 0.75
+        rgb = self.pictures.rgb[indices]
+        jittered = (rgb.float() * brightness).clamp(0, 255).to(torch.uint8)
+        return {
+            "images": preprocess(jittered, self.module.config.vit.image_size_px),
+            "depth_m": self.pictures.depth_m[indices],
+            "segmentation": self.pictures.segmentation[indices].long(),
+        }
+
+    def loss(self, batch: dict[str, Tensor], draws: Draws) -> dict[str, Float[Tensor, ""]]:
+        perceived: Perception = self.module(batch["images"])
+        depth = _depth_loss(perceived.log_depth, batch["depth_m"])
+        segmentation = nn.functional.cross_entropy(
+            perceived.segmentation_logits, batch["segmentation"], weight=_class_weights(batch["segmentation"].device)
+        )
+        objects = _object_loss(perceived.objects, object_truth(batch["depth_m"], batch["segmentation"]))
+        c = self.config
+        total = c.depth_weight * depth + c.segmentation_weight * segmentation + c.objects_weight * objects
+        return {"loss": total, "depth": depth, "segmentation": segmentation, "objects": objects}
+
+    def validate(self) -> dict[str, float]:
+        """Of held-out frames: mean relative depth error, and the share of object presences told right."""
+        if self.held_out is None:
+            return {}
+        error, right, count = 0.0, 0.0, 0
+        for rgb, depth_m, segmentation in zip(*(part.split(64) for part in vars(self.held_out).values()), strict=True):
+            perceived: Perception = self.module(preprocess(rgb, self.module.config.vit.image_size_px))
+            known = depth_m > MIN_DEPTH_M
+            error += float(((perceived.features.depth_m - depth_m).abs() / depth_m.clamp(min=MIN_DEPTH_M))[known].mean()) * len(rgb)
+            there = object_truth(depth_m, segmentation.long())[..., 0] > 0.5
+            right += float(((perceived.objects[..., 0] > 0) == there).float().mean()) * len(rgb)
+            count += len(rgb)
+        return {"depth_relative_error": error / count, "presence_accuracy": right / count}
+
+
+def object_truth(depth_m: Float[Tensor, "n side side"], segmentation: Int[Tensor, "n side side"]) -> Float[Tensor, "n 6 4"]:
+    """Of each object class: presence, centre x and y in [−1, 1], and nearness 1 / (0.5 + median-ish depth)."""
+    mask = torch.stack([segmentation == c for c in range(1, OBJECT_CLASSES + 1)], dim=1).float()
+    area = mask.sum((-2, -1))
+    side = torch.linspace(-1, 1, depth_m.shape[-1], device=depth_m.device)
+    x = (mask * side).sum((-2, -1)) / area.clamp(min=1)
+    y = (mask * side[:, None]).sum((-2, -1)) / area.clamp(min=1)
+    nearness = (mask / (0.5 + depth_m[:, None])).sum((-2, -1)) / area.clamp(min=1)
+    return torch.stack([(area > 0).float(), x, y, nearness], dim=-1)
+
+
+def _depth_loss(log_depth: Tensor, depth_m: Tensor) -> Tensor:
+    known = depth_m > MIN_DEPTH_M
+    target = depth_m.clamp(MIN_DEPTH_M, MAX_DEPTH_M).log()
+    return (nn.functional.l1_loss(log_depth, target, reduction="none") * known).sum() / known.sum().clamp(min=1)
+
+
+def _object_loss(predicted: Tensor, truth: Tensor) -> Tensor:
+    there = truth[..., 0]
+    presence = nn.functional.binary_cross_entropy_with_logits(predicted[..., 0], there)
+    place = nn.functional.smooth_l1_loss(predicted[..., 1:], truth[..., 1:], reduction="none").mean(-1)
+    return presence + 4 * (place * there).sum() / there.sum().clamp(min=1)
+
+
+def _class_weights(device: torch.device) -> Tensor:
+    """Things that come are few pixels among many of the static world."""
+    return torch.tensor([0.2] + [1.0] * OBJECT_CLASSES + [0.5], device=device)
+
+
+def write_encoder_data(path: Path, pictures: Pictures, held_out: Pictures) -> None:
+    """One safetensors file that `make_encoder_learner` reads on every rank."""
+    with whole_file(path) as beside:
+        write_tensors(
+            beside,
+            {f"train/{name}": value for name, value in vars(pictures).items()}
+            | {f"held_out/{name}": value for name, value in vars(held_out).items()},
+        )
+
+
+def make_encoder_learner(*, data: str, config: dict) -> EncoderLearner:
+    """A fresh encoder and what teaches it.
+
+    Args:
+        data: path of what `write_encoder_data` wrote.
+        config: `dataclasses.asdict` of an `EncoderTrainingConfig`.
+    """
+    tensors = read_tensors(Path(data))
+    train, held_out = (
+        Pictures(**{name.removeprefix(part): value for name, value in tensors.items() if name.startswith(part)})
+        for part in ("train/", "held_out/")
+    )
+    training_config = TypeAdapter(EncoderTrainingConfig).validate_python(config)
+    return EncoderLearner(FrameEncoder(training_config.model), train, held_out, training_config)

@@ -1,0 +1,118 @@
+"""`bentoml serve` as a child: refused early where it could not work, its address printed once it answers, stopped whole."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from egoreact.errors import EgoReactError
+from egoreact.workspace import Workspace
+from serving.admission import Limits
+from serving.runtime import Served
+
+REFUSED_MARK = "egoreact cannot serve: "
+STOP_S = 2.5
+START_S = 120.0
+
+
+def run_service(*, host: str, port: int) -> None:
+    """Serves until SIGTERM, SIGINT or the child's own end.
+
+    Raises:
+        EgoReactError: nothing is released, the bundle is damaged, a limit is wrong, the port is taken, or the service
+            ended by itself.
+    """
+    served = Served.find()
+    Limits.from_environment()
+    _check_port(host, port)
+    url = f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{port}"
+    print(f"starting: model {served.version}, bundle {served.digest[:12]}", flush=True)
+    child = _Child(host, port)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: child.stop())
+    try:
+        if child.wait_until_ready(url):
+            print(f"ready at {url}  (Ctrl+C stops it)", flush=True)
+        child.process.wait()
+    finally:
+        child.stop()
+    if not child.asked_to_stop:
+        why = child.refused or f"the service ended by itself with code {child.process.returncode}"
+        raise EgoReactError(why, where=url, remedy="the lines above say more")
+
+
+def _check_port(host: str, port: int) -> None:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            probe.listen()
+    except (OSError, OverflowError) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise EgoReactError(
+            f"cannot listen there ({what})",
+            where=f"{host}:{port}",
+            remedy="stop what uses it, or give another: --port 3001",
+        ) from error
+
+
+class _Child:
+    def __init__(self, host: str, port: int):
+        self.asked_to_stop = False
+        self.refused: str | None = None
+        environment = os.environ | {
+            "BENTOML_DO_NOT_TRACK": "True",
+            "BENTOML_HOME": os.environ.get("BENTOML_HOME", str(Workspace.from_environment().root / "bentoml")),
+            "PYTHONUNBUFFERED": "1",
+        }
+        command = [sys.executable, "-m", "bentoml", "serve", "serving.service:ReactionService"]
+        command += ["--host", host, "--port", str(port), "--working-dir", str(Path(__file__).parents[1])]
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            start_new_session=True,
+        )  # fmt: skip
+        self.log = threading.Thread(target=self._pass_on, daemon=True)
+        self.log.start()
+
+    def _pass_on(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith(REFUSED_MARK):
+                self.refused = line.removeprefix(REFUSED_MARK).strip()
+            elif self.refused is None:
+                print(line, end="", flush=True)
+
+    def wait_until_ready(self, url: str) -> bool:
+        give_up_at = time.monotonic() + START_S
+        while self.process.poll() is None and not self.asked_to_stop and time.monotonic() < give_up_at:
+            try:
+                with urllib.request.urlopen(f"{url}/readyz", timeout=5):
+                    return True
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        return False
+
+    def stop(self) -> None:
+        """Ends the service and all its processes within `STOP_S`."""
+        if self.process.poll() is None:
+            self.asked_to_stop = True
+            self._signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self._signal(signal.SIGKILL)
+                self.process.wait()
+        self._signal(signal.SIGKILL)  # a worker that outlived its supervisor
+        self.log.join(1)
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return

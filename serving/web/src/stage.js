@@ -1,0 +1,223 @@
+// The 3D view: floor grid, light and soft shadow, a camera that follows the body and that a hand or keys can turn, the head's trail.
+import * as THREE from "three";
+import { OrbitControls } from "three/addons/controls/OrbitControls.js";
+import { Mannequin, JOINTS, REST_POSE } from "./mannequin.js";
+
+const HEAD = JOINTS.indexOf("head");
+const TRAIL_POINTS = 90;
+const TRAIL_STEP_M = 0.035;
+const HOME = new THREE.Vector3(1.75, 0.75, 2.85);
+const EYE_HEIGHT_M = 0.98;
+// From the best looking to what a processor without a graphics card can draw; the stage walks down until it is fluent.
+const QUALITY = [
+  { pixelRatio: 2, shadowPx: 1024 }, { pixelRatio: 1, shadowPx: 1024 }, { pixelRatio: 0.75, shadowPx: 512 }, { pixelRatio: 0.5, shadowPx: 512 },
+];
+const SLOW_MS = 45;
+const JUDGED_FRAMES = 12;
+
+export class Stage {
+  constructor(canvas) {
+    this.canvas = canvas;
+    const software = drawnBySoftware();
+    this.quality = software ? 2 : 0;
+    this.slow = { frames: 0, ms: 0 };
+    // Drawn by the processor, frames at full rate would starve the encoding of the video.
+    this.pauseMs = software ? 60 : 0;
+    this.renderer = new THREE.WebGLRenderer({ canvas, antialias: !software, alpha: true });
+    this.renderer.shadowMap.enabled = true;
+    this.renderer.shadowMap.type = THREE.PCFShadowMap;
+    this.renderer.toneMapping = THREE.NeutralToneMapping;
+    this.scene = new THREE.Scene();
+    this.camera = new THREE.PerspectiveCamera(34, 1, 0.05, 60);
+    this.target = new THREE.Vector3(0, EYE_HEIGHT_M, 0);
+    this.controls = new OrbitControls(this.camera, canvas);
+    Object.assign(this.controls, {
+      enableDamping: true, dampingFactor: 0.08, enablePan: false, minDistance: 1.4, maxDistance: 9, maxPolarAngle: 1.54,
+    });
+    this.home();
+
+    this.body = new Mannequin();
+    this.scene.add(this.body);
+    this.light();
+    this.floor();
+    this.trail();
+    this.pose(REST_POSE);
+    this.paint();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
+    new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
+    canvas.addEventListener("keydown", (event) => this.key(event));
+    this.resize();
+  }
+
+  light() {
+    this.sky = new THREE.HemisphereLight(0xffffff, 0xb8afa3, 1.5);
+    this.sun = new THREE.DirectionalLight(0xfff4e6, 2.3);
+    this.sun.castShadow = true;
+    this.sun.shadow.radius = 5;
+    this.sun.shadow.bias = -0.0006;
+    this.sun.shadow.normalBias = 0.01;
+    Object.assign(this.sun.shadow.camera, { left: -1.9, right: 1.9, top: 1.9, bottom: -1.9, near: 1, far: 9 });
+    this.rim = new THREE.DirectionalLight(0xcfe0ff, 0.9);
+    this.scene.add(this.sky, this.sun, this.sun.target, this.rim, this.rim.target);
+  }
+
+  floor() {
+    const size = 26;
+    this.shade = new THREE.Mesh(new THREE.PlaneGeometry(size, size).rotateX(-Math.PI / 2), new THREE.ShadowMaterial());
+    this.shade.receiveShadow = true;
+    this.gridMaterial = new THREE.ShaderMaterial({
+      transparent: true,
+      depthWrite: false,
+      uniforms: { ink: { value: new THREE.Color() }, centre: { value: new THREE.Vector2() } },
+      vertexShader: `varying vec2 p; void main() { vec4 w = modelMatrix * vec4(position, 1.0); p = w.xz; gl_Position = projectionMatrix * viewMatrix * w; }`,
+      // A line a half metre and a stronger one each two metres, as wide as a pixel, fading away from the body.
+      fragmentShader: `
+        uniform vec3 ink; uniform vec2 centre; varying vec2 p;
+        float lines(vec2 q, float step_m) { vec2 g = q / step_m; vec2 d = abs(fract(g - 0.5) - 0.5) / fwidth(g); return 1.0 - min(min(d.x, d.y), 1.0); }
+        void main() {
+          float fade = 1.0 - smoothstep(1.2, 7.5, distance(p, centre));
+          float a = max(lines(p, 0.5) * 0.22, lines(p, 2.0) * 0.55) * fade * fade;
+          gl_FragColor = vec4(ink, a);
+          #include <colorspace_fragment>
+        }`,
+    });
+    this.grid = new THREE.Mesh(this.shade.geometry, this.gridMaterial);
+    this.grid.position.y = 0.001;
+    this.scene.add(this.shade, this.grid);
+  }
+
+  trail() {
+    this.trailMaterial = new THREE.MeshBasicMaterial();
+    this.dots = new THREE.InstancedMesh(new THREE.SphereGeometry(0.017, 12, 8), this.trailMaterial, TRAIL_POINTS);
+    this.dots.frustumCulled = false;
+    this.dots.count = 0;
+    this.places = [];
+    this.scene.add(this.dots);
+  }
+
+  /** Colours from the style sheet, so that light and dark are told in one place. */
+  paint() {
+    const style = getComputedStyle(document.documentElement);
+    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+    this.body.paint({ skin: colour("skin"), joint: colour("joint"), visor: colour("visor") });
+    this.gridMaterial.uniforms.ink.value.set(colour("grid"));
+    this.trailMaterial.color.set(colour("accent"));
+    this.shade.material.opacity = Number(colour("shadow"));
+    this.stale = true;
+  }
+
+  /** @param {Float32Array} joints 22 × 3 world positions, metres. */
+  pose(joints) {
+    this.body.pose(joints);
+    this.joints = joints;
+    this.stale = true;
+    const head = new THREE.Vector3().fromArray(joints, HEAD * 3);
+    const last = this.places.at(-1);
+    if (!last || last.distanceTo(head) > TRAIL_STEP_M) {
+      this.places.push(head);
+      if (this.places.length > TRAIL_POINTS) this.places.shift();
+      this.drawTrail();
+    }
+  }
+
+  drawTrail() {
+    const matrix = new THREE.Matrix4();
+    const count = this.places.length - 1; // the newest is inside the head
+    this.dots.count = Math.max(count, 0);
+    for (let i = 0; i < count; i++) {
+      const size = 0.25 + 0.75 * (i / count) ** 1.5;
+      this.dots.setMatrixAt(i, matrix.makeScale(size, size, size).setPosition(this.places[i]));
+    }
+    this.dots.instanceMatrix.needsUpdate = true;
+  }
+
+  /** The body at rest at the origin, no trail. */
+  reset() {
+    this.places = [];
+    this.pose(REST_POSE);
+    this.drawTrail();
+  }
+
+  /** The view as it was at first, wherever the body is. */
+  home() {
+    this.controls.target.copy(this.target);
+    this.camera.position.copy(this.target).add(HOME);
+    this.controls.update();
+  }
+
+  key(event) {
+    const turns = { ArrowLeft: [-0.12, 0], ArrowRight: [0.12, 0], ArrowUp: [0, -0.08], ArrowDown: [0, 0.08] };
+    const offset = new THREE.Spherical().setFromVector3(this.camera.position.clone().sub(this.controls.target));
+    if (event.key in turns) {
+      offset.theta += turns[event.key][0];
+      offset.phi = Math.min(Math.max(offset.phi + turns[event.key][1], 0.1), this.controls.maxPolarAngle);
+    } else if (event.key === "+" || event.key === "=") offset.radius = Math.max(offset.radius * 0.9, this.controls.minDistance);
+    else if (event.key === "-") offset.radius = Math.min(offset.radius * 1.1, this.controls.maxDistance);
+    else if (event.key === "0") return this.home();
+    else return;
+    event.preventDefault();
+    this.camera.position.setFromSpherical(offset).add(this.controls.target);
+    this.stale = true;
+  }
+
+  resize() {
+    const { clientWidth, clientHeight } = this.canvas.parentElement;
+    if (!clientWidth || !clientHeight) return;
+    const { pixelRatio, shadowPx } = QUALITY[this.quality];
+    this.renderer.setPixelRatio(Math.min(devicePixelRatio, pixelRatio));
+    if (this.sun.shadow.mapSize.x !== shadowPx) {
+      this.sun.shadow.mapSize.set(shadowPx, shadowPx);
+      this.sun.shadow.map?.dispose();
+      this.sun.shadow.map = null;
+    }
+    this.renderer.setSize(clientWidth, clientHeight, false);
+    this.camera.aspect = clientWidth / clientHeight;
+    this.camera.fov = this.camera.aspect < 0.9 ? 42 : 34;
+    this.camera.updateProjectionMatrix();
+    this.stale = true;
+  }
+
+  /** Takes note of how long a frame took while the body moved, and draws less finely where that is too long. */
+  judge(ms) {
+    this.slow.frames += 1;
+    this.slow.ms += ms;
+    if (this.slow.frames < JUDGED_FRAMES) return;
+    if (this.slow.ms / this.slow.frames > this.pauseMs + SLOW_MS && this.quality < QUALITY.length - 1) {
+      this.quality += 1;
+      this.resize();
+    }
+    this.slow = { frames: 0, ms: 0 };
+  }
+
+  /** Draws, where anything changed since the last time; says whether it did. */
+  render(seconds) {
+    const follow = 1 - Math.exp(-seconds * 3.5);
+    const [x, , z] = this.joints;
+    const wanted = new THREE.Vector3(x, EYE_HEIGHT_M, z);
+    const step = wanted.sub(this.target).multiplyScalar(follow);
+    this.target.add(step);
+    this.controls.target.add(step);
+    this.camera.position.add(step);
+    const { target } = this;
+    this.sun.position.set(target.x + 1.6, 4.6, target.z + 1.9);
+    this.sun.target.position.set(target.x, 0.6, target.z);
+    this.rim.position.set(target.x - 2.5, 2.5, target.z - 3);
+    this.rim.target.position.copy(target);
+    this.shade.position.set(target.x, 0, target.z);
+    this.grid.position.set(target.x, 0.001, target.z);
+    this.gridMaterial.uniforms.centre.value.set(target.x, target.z);
+    const turned = this.controls.update();
+    if (!turned && !this.stale && step.lengthSq() < 1e-9) return false;
+    this.stale = false;
+    this.renderer.render(this.scene, this.camera);
+    return true;
+  }
+}
+
+function drawnBySoftware() {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  const info = gl?.getExtension("WEBGL_debug_renderer_info");
+  const name = info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
+}
