@@ -25,7 +25,11 @@ class Progress:
         self.printed = now
         seconds = now - self.started
         state = f"{seconds:.0f} s" if self.done >= self.total else f"{self._left(seconds):.0f} s left"
-        print(f"{self.name}: {self.done}/{self.total} {self.unit}, {state}{', ' if note else ''}{note}", file=sys.stderr, flush=True)
+        print(
+            f"{self.name}: {self.done}/{self.total} {self.unit}, {state}{', ' if note else ''}{note}",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def _left(self, seconds: float) -> float:
         return seconds / max(self.done, 1) * (self.total - self.done)

@@ -9,7 +9,16 @@ from pathlib import Path
 
 from egoreact.files import sha256_bytes
 
-RECORDED_PACKAGES = ("egoreact", "torch", "transformers", "vector-quantize-pytorch", "numpy", "ray", "mlflow", "embreex")
+RECORDED_PACKAGES = (
+    "egoreact",
+    "torch",
+    "transformers",
+    "vector-quantize-pytorch",
+    "numpy",
+    "ray",
+    "mlflow",
+    "embreex",
+)
 
 
 @cache

@@ -32,7 +32,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise EgoReactError(f"is no safetensors file ({reason})", where=path, remedy="restore it, or train again") from error
+        raise EgoReactError(
+            f"is no safetensors file ({reason})", where=path, remedy="restore it, or train again"
+        ) from error
 
 
 def load_into(network: Network, path: Path) -> Network:
@@ -52,15 +54,19 @@ def load_into(network: Network, path: Path) -> Network:
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise EgoReactError(
-            f"does not fit the network: {'; '.join(problems[:3])}{more}", where=path, remedy="give the weights of this config"
+            f"does not fit the network: {'; '.join(problems[:3])}{more}",
+            where=path,
+            remedy="give the weights of this config",
         )
     network.load_state_dict(state)
     return network
 
 
-def save_network(folder: Path, network: nn.Module, config: Any) -> None:
-    """Writes the config (a dataclass) and the weights, both or neither."""
+def save_network(folder: Path, network: nn.Module, config: Any, **more: dict[str, Tensor]) -> None:
+    """Writes the config (a dataclass) and the weights, and `<name>.safetensors` for more tensors; all or nothing."""
     with whole_folder(folder) as beside:
+        for name, tensors in more.items():
+            write_tensors(beside / f"{name}.safetensors", tensors)
         write_tensors(beside / WEIGHTS, network.state_dict())
         write_json(beside / CONFIG, asdict(config))
 

@@ -213,12 +213,12 @@ def _execute(component: Any, arguments: dict[str, Any], root: Path, reader: "_Re
             failed = reader.failed()
             if failed is None:
                 raise
-            raise StepFailed(failed) from error
+            raise StepError(failed) from error
         finally:
             reader.close()
 
 
-class StepFailed(EgoReactError):
+class StepError(EgoReactError):
     """A step's own error line; for anything else, that it is a bug and where its log is."""
 
     def __init__(self, step: Step):
@@ -238,10 +238,10 @@ class StepFailed(EgoReactError):
 _ERROR = "egoreact.errors.EgoReactError: "
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"^[\d:.]+ - INFO - Executing task '(.+)'$")
-_ENDED = re.compile(r"^[\d:.]+ - INFO - Task '(.+)' finished with status (SUCCESS|FAILURE)$")
-_ENDED_BADLY = re.compile(r"^[\d:.]+ - ERROR - Task '(.+)' finished with status (SUCCESS|FAILURE)$")
+_ENDED = re.compile(r"^[\d:.]+ - (?:INFO|ERROR) - Task '(.+)' finished with status (SUCCESS|FAILURE)$")
 _CACHED = re.compile(r"^Task (.+) cache hit \(key=")
-_NOISE = re.compile(r"^\[KFP Executor |^$")
+_NOISE = re.compile(r"^$|^\[KFP Executor |^[\d:.]+ - INFO - |^[][{}\"^]|^Traceback|^File \"")
+"""KFP's own lines and the parts of a traceback: for the log, not for a person who watches."""
 
 
 class _Reader(io.TextIOBase):
@@ -267,16 +267,15 @@ class _Reader(io.TextIOBase):
     def _line(self, line: str) -> None:
         if match := _STARTED.match(line):
             self._start(match[1])
-        elif match := _ENDED.match(line) or _ENDED_BADLY.match(line):
+        elif match := _ENDED.match(line):
             self._end("done" if match[2] == "SUCCESS" else "failed")
         elif match := _CACHED.match(line):
             self._start(match[1], cached=True)
         elif self.log is not None and self.running is not None:
-            text = line.removeprefix("    ")
-            self.log.write(text + "\n")
+            self.log.write(line.removeprefix("    ") + "\n")
             self.log.flush()
-            if not _NOISE.match(text) and not _STREAMED.match(text):
-                self.watch(self._now(self.running), self.total, text)
+            if not _NOISE.match(line.strip()):
+                self.watch(self._now(self.running), self.total, line.strip())
 
     def _start(self, name: str, cached: bool = False) -> None:
         self.between()
@@ -314,9 +313,6 @@ class _Reader(io.TextIOBase):
         self.between()
 
 
-_STREAMED = re.compile(r"^[\d:.]+ - INFO - Streamed logs:")
-
-
 class _Memory:
     """Watches the memory of this process and all that it starts."""
 
@@ -335,18 +331,22 @@ class _Memory:
 
     def restart(self) -> None:
         self.peak_mb = 0.0
+        self._sample()
 
     def _run(self) -> None:
-        me = psutil.Process()
         while not self._stop.wait(SAMPLE_S):
-            total_mb = sum(_resident_mb(process.pid) for process in [me, *me.children(recursive=True)])
-            self.peak_mb, self.highest_mb = max(self.peak_mb, total_mb), max(self.highest_mb, total_mb)
+            self._sample()
+
+    def _sample(self) -> None:
+        me = psutil.Process()
+        total_mb = sum(_resident_mb(process.pid) for process in [me, *me.children(recursive=True)])
+        self.peak_mb, self.highest_mb = max(self.peak_mb, total_mb), max(self.highest_mb, total_mb)
 
 
 def _resident_mb(pid: int) -> float:
     """Proportional set size: a page that n processes share counts 1/n in each. 0 for a process that ended."""
     try:
-        with open(f"/proc/{pid}/smaps_rollup") as file:
+        with Path(f"/proc/{pid}/smaps_rollup").open() as file:
             for line in file:
                 if line.startswith("Pss:"):
                     return int(line.split()[1]) / 1024
@@ -360,7 +360,7 @@ def _resident_mb(pid: int) -> float:
 
 @contextlib.contextmanager
 def _captured(reader: _Reader) -> Iterator[None]:
-    """KFP prints to stdout and logs to the root logger, by INFO and below any handler of ours: both go to the reader."""
+    """KFP prints to stdout and logs to the root logger at level INFO: both go to the reader."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     handler = logging.StreamHandler(reader)

@@ -1,8 +1,8 @@
 """Keeps KFP's local cache honest: an entry is reused only while the files that it names are as they were made.
 
-KFP itself only asks whether an artifact's path exists, so a folder with a file lost or changed would be handed on. And it
-never reuses a step with a `Metrics` output, because no file lies at the path of one. Both are put right from outside: a
-seal beside each entry lists its files, and metrics get the file that the cache looks for.
+KFP itself only asks whether an artifact's path exists, so a folder with a file lost or changed would be handed on. And
+it never reuses a step with a `Metrics` output, because no file lies at the path of one. Both are put right from
+outside: a seal beside each entry lists its files, and metrics get the file that the cache looks for.
 """
 
 import json

@@ -99,14 +99,18 @@ def decode_image(content: bytes, max_side_px: int) -> UInt8[np.ndarray, "height 
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP")) as image:
             width, height = image.size
             if min(width, height) < MIN_SIDE_PX or max(width, height) > max_side_px:
-                raise Refused(
-                    f"the image is {width} x {height} px; sides must be {MIN_SIDE_PX} to {max_side_px} px",
-                    status=400, close_code=1008,
-                )  # fmt: skip
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                raise _unfit_size(f"{width} x {height}", max_side_px)
+            return np.array(image.convert("RGB"))
+    except Image.DecompressionBombError as error:
+        raise _unfit_size("far too many", max_side_px) from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         line = "the image cannot be read as JPEG, PNG or WebP"
         raise Refused(line, status=400, close_code=1007) from error
+
+
+def _unfit_size(size: str, max_side_px: int) -> Refused:
+    line = f"the image is {size} px; sides must be {MIN_SIDE_PX} to {max_side_px} px"
+    return Refused(line, status=400, close_code=1008)
 
 
 class Gauges:

@@ -128,6 +128,10 @@ def create_app(dist: Path = DIST) -> FastAPI:
         headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
         return HTMLResponse(index.read_text(), headers=headers)
 
+    @app.get("/{path:path}", include_in_schema=False)
+    async def nothing(path: str) -> Response:
+        raise HTTPException(404, "there is no such page; see /v1/openapi.json")
+
     return app
 
 
@@ -199,7 +203,7 @@ def _limit(receive: Receive, limits: Limits) -> Receive:
 
 
 async def _react(request: Request, runtime: Runtime, video: bytes, seed: int) -> Any:
-    """Runs the inference in an upload thread; gives it up where the client leaves or the service stops."""
+    """Runs the inference in an upload thread; gives it up where the client leaves."""
     left = asyncio.Event()
 
     async def watch() -> None:
@@ -210,7 +214,7 @@ async def _react(request: Request, runtime: Runtime, video: bytes, seed: int) ->
     watcher = asyncio.create_task(watch())
     try:
         return await asyncio.get_running_loop().run_in_executor(
-            runtime.upload_threads, react_to_upload, runtime, video, seed, lambda: left.is_set() or runtime.stopping
+            runtime.upload_threads, react_to_upload, runtime, video, seed, left.is_set
         )
     finally:
         left.set()  # also where this task was cancelled: the thread ends at its next frame

@@ -55,14 +55,15 @@ class _Live:
         tasks = {asyncio.create_task(self._read()), asyncio.create_task(self._answer())}
         try:
             async with asyncio.timeout(self.limits.session_seconds):
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             raise self._over() from None
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        done.pop().result()
+            await asyncio.wait(tasks)
+            failures = [task.exception() for task in tasks if not task.cancelled()]
+        raise next(failure for failure in failures if failure)
 
     async def _read(self) -> None:
         while True:

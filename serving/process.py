@@ -1,12 +1,12 @@
-"""`bentoml serve` as a child: refused early where it could not work, its address printed once it answers, stopped whole."""
+"""`bentoml serve` as a child: refused where it could not work, its address printed once it answers, stopped whole."""
 
+import ipaddress
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -18,7 +18,6 @@ from serving.runtime import Served
 
 REFUSED_MARK = "egoreact cannot serve: "
 STOP_S = 2.5
-START_S = 120.0
 
 
 def run_service(*, host: str, port: int) -> None:
@@ -30,26 +29,39 @@ def run_service(*, host: str, port: int) -> None:
     """
     served = Served.find()
     Limits.from_environment()
-    _check_port(host, port)
-    url = f"http://{'localhost' if host in ('0.0.0.0', '::') else host}:{port}"
+    host = "127.0.0.1" if host == "localhost" else host
+    _check_address(host, port)
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    url = f"http://{shown}:{port}"
     print(f"starting: model {served.version}, bundle {served.digest[:12]}", flush=True)
-    child = _Child(host, port)
+    asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: child.stop())
+        signal.signal(number, lambda *_: asked_to_stop.set())
+    child = _Child(host, port)
     try:
-        if child.wait_until_ready(url):
-            print(f"ready at {url}  (Ctrl+C stops it)", flush=True)
-        child.process.wait()
+        ready = False
+        while child.process.poll() is None and not asked_to_stop.wait(0.1):
+            if not ready and child.answers(url):
+                ready = True
+                print(f"ready at {url}  (Ctrl+C stops it)", flush=True)
     finally:
         child.stop()
-    if not child.asked_to_stop:
-        why = child.refused or f"the service ended by itself with code {child.process.returncode}"
-        raise EgoReactError(why, where=url, remedy="the lines above say more")
+    if not asked_to_stop.is_set():
+        if child.refused is not None:
+            place, _, remedy = child.refused.rpartition("; ")
+            where, _, what = place.partition(": ")
+            raise EgoReactError(what, where=where, remedy=remedy)
+        what = f"the service ended by itself with code {child.process.returncode}"
+        raise EgoReactError(what, where=url, remedy="the lines above say why")
 
 
-def _check_port(host: str, port: int) -> None:
+def _check_address(host: str, port: int) -> None:
     try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        version = ipaddress.ip_address(host).version
+    except ValueError as error:
+        raise EgoReactError(f"'{host}' is no IP address", where="--host", remedy="give 127.0.0.1 or 0.0.0.0") from error
+    try:
+        with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             probe.listen()
@@ -64,7 +76,6 @@ def _check_port(host: str, port: int) -> None:
 
 class _Child:
     def __init__(self, host: str, port: int):
-        self.asked_to_stop = False
         self.refused: str | None = None
         environment = os.environ | {
             "BENTOML_DO_NOT_TRACK": "True",
@@ -88,20 +99,16 @@ class _Child:
             elif self.refused is None:
                 print(line, end="", flush=True)
 
-    def wait_until_ready(self, url: str) -> bool:
-        give_up_at = time.monotonic() + START_S
-        while self.process.poll() is None and not self.asked_to_stop and time.monotonic() < give_up_at:
-            try:
-                with urllib.request.urlopen(f"{url}/readyz", timeout=5):
-                    return True
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        return False
+    def answers(self, url: str) -> bool:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=1):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
 
     def stop(self) -> None:
         """Ends the service and all its processes within `STOP_S`."""
         if self.process.poll() is None:
-            self.asked_to_stop = True
             self._signal(signal.SIGTERM)
             try:
                 self.process.wait(STOP_S)

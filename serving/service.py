@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from types import FrameType
 from typing import NoReturn
 
 import bentoml
@@ -66,11 +67,24 @@ class ReactionService:
         except EgoReactError as error:
             _refuse(error)
         app.state.runtime = runtime
+        _stop_uploads_first(runtime)
         log.info("serving model %s, bundle %s", runtime.version, runtime.digest[:12])
 
     @bentoml.on_shutdown
     def close(self) -> None:
         app.state.runtime.close()
+
+
+def _stop_uploads_first(runtime: Runtime) -> None:
+    """The server waits for requests under way before it tells anyone that it stops; uploads must know before that."""
+    others = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        runtime.stopping = True
+        if callable(others):
+            others(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 _own_the_socket()

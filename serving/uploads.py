@@ -12,7 +12,7 @@ import numpy as np
 from egoreact.errors import EgoReactError
 from egoreact.motion.skeleton import JOINTS, PARENTS
 from egoreact.vision.video import iterate_video
-from serving.admission import Limits
+from serving.admission import RETRY_AFTER_S, Limits
 from serving.protocol import FPS, Refused
 from serving.runtime import Runtime
 
@@ -33,15 +33,18 @@ def react_to_upload(runtime: Runtime, video: bytes, seed: int, gone: Callable[[]
 
     _check_header(video, runtime.limits)
     try:
-        return react_to_frames(runtime.bundle, _frames(video, runtime.limits, gone), seed=seed)
+        return react_to_frames(runtime.bundle, _frames(video, runtime, gone), seed=seed)
     except EgoReactError as error:
         raise Refused(f"the video {error.what}", status=422, close_code=1007) from error
 
 
-def _frames(video: bytes, limits: Limits, gone: Callable[[], bool]) -> Iterator[np.ndarray]:
+def _frames(video: bytes, runtime: Runtime, gone: Callable[[], bool]) -> Iterator[np.ndarray]:
     for index, rgb in enumerate(iterate_video(video, fps=FPS, name="video")):
-        if index >= limits.max_upload_seconds * FPS:  # whatever its header said
-            raise _too_long(limits)
+        if index >= runtime.limits.max_upload_seconds * FPS:  # whatever its header said
+            raise _too_long(runtime.limits)
+        if runtime.stopping:
+            line = "the service stops; send the video again in a while"
+            raise Refused(line, status=503, close_code=1012, retry_after_s=RETRY_AFTER_S)
         if gone():
             raise Refused("the client went away", status=499, close_code=1001)
         yield rgb
@@ -53,7 +56,7 @@ def _check_header(video: bytes, limits: Limits) -> None:
 
     try:
         with av.open(io.BytesIO(video)) as container:
-            seconds = (container.duration or 0) / av.time_base
+            seconds = (getattr(container, "duration", None) or 0) / av.time_base
             side_px = max((max(s.width, s.height) for s in container.streams.video), default=0)
     except (av.FFmpegError, OSError, ValueError):
         return
@@ -82,7 +85,8 @@ def render(reaction: "Reaction", form: Format, stamp: dict[str, str], seed: int)
         else:
             write_npz(
                 path, joints_m=reaction.joints_m, features=reaction.features, tokens=reaction.tokens, fps=reaction.fps,
-                bundle_digest=reaction.bundle_digest,
+                bundle_digest=np.array(reaction.bundle_digest),
+                model_version=np.array(stamp["version"]),
             )  # fmt: skip
         return path.read_bytes()
 

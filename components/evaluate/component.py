@@ -20,6 +20,8 @@ def evaluate(
 
     from components.evaluate.step import run
 
-    result = run(config, data_revision, Path(quarantine.path), Path(bundle.path), Path(evaluator.path), Path(record.path))
+    result = run(
+        config, data_revision, Path(quarantine.path), Path(bundle.path), Path(evaluator.path), Path(record.path)
+    )
     for name, value in result.items():
         figures.log_metric(name, value)

@@ -26,9 +26,13 @@ from egoreact.training.data import Motion, load_motion, token_frames, usable_row
 from egoreact.vision.frame_encoder import FrameFeatures
 
 
-def run(config: str, data_revision: str, quarantine: Path, bundle: Path, evaluator: Path, record: Path) -> dict[str, float]:
+def run(
+    config: str, data_revision: str, quarantine: Path, bundle: Path, evaluator: Path, record: Path
+) -> dict[str, float]:
     """Evaluates and writes the record; returns its figures. The table of clips lies beside the record, in parquet."""
-    result = evaluate_bundle(config, data_revision, quarantine, bundle, evaluator, table_path=record.with_suffix(".parquet"))
+    result = evaluate_bundle(
+        config, data_revision, quarantine, bundle, evaluator, table_path=record.with_suffix(".parquet")
+    )
     result.save(record)
     return {name: value for name, value in result.figures.items() if value is not None}
 
@@ -48,7 +52,9 @@ def evaluate_bundle(
     ensure_revision(data_folder(), data_revision)
     folder = data_folder() / "hrd"
     quarantined = read_quarantine(quarantine)
+    judge = MotionEvaluator.load(evaluator)
     test, train = (usable_rows(folder, split, quarantined) for split in ("test", "train"))
+    test = test[test["category"].isin(judge.categories)]  # what it never learnt it cannot judge
     loaded = Bundle.load(bundle)
     seen, video = _perceive(loaded, folder, test)
     truth = load_motion(folder, test)
@@ -60,7 +66,7 @@ def evaluate_bundle(
     return evaluate_protocol(
         lambda perceptions, seed: [r.features for r in react_to_features(loaded, perceptions, seed=seed)],
         clips,
-        MotionEvaluator.load(evaluator),
+        judge,
         bundle_digest=loaded.digest,
         data_revision=data_revision,
         repeats=settings.repeats,

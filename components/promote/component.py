@@ -16,7 +16,7 @@ def promote(
     evaluator: Input[Model],
     decision: Output[Artifact],
 ) -> NamedTuple("Promoted", [("promoted", bool), ("version", str), ("digest", str)]):  # type: ignore[valid-type]
-    """Makes the bundle the champion where it beats the baselines and the champion, evaluated again on the same clips."""
+    """Makes the bundle champion where it beats the baselines and the champion, evaluated again on the same clips."""
     from dataclasses import astuple
     from pathlib import Path
 

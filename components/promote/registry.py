@@ -10,14 +10,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from egoreact.errors import EgoReactError
 from egoreact.files import whole_folder
 from egoreact.workspace import Workspace
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 NAME = "egoreact"
 EXPERIMENT = "egoreact"
@@ -104,6 +101,23 @@ class Registry:
             )
             return _registered(version)
 
+    def note(self, mlflow_run: str, figures: Mapping[str, float], tags: Mapping[str, str], document: Path) -> None:
+        """Shows an evaluation and what was decided in the run that trained the bundle, where the store knows it.
+
+        Args:
+            figures: shown as metrics `test/<name>`.
+            document: kept as an artifact.
+        """
+        with self._errors():
+            run = self._known_run(mlflow_run)
+            if run is None:
+                return
+            for name, value in figures.items():
+                self.client.log_metric(mlflow_run, f"test/{name}", value)
+            for name, value in _cut(tags).items():
+                self.client.set_tag(mlflow_run, name, value)
+            self.client.log_artifact(mlflow_run, str(document), "decision")
+
     def crown(self, version: str) -> None:
         """Makes a version the champion and the champion `previous`. Nothing changes where it is champion already."""
         reigning = self.champion()
@@ -160,7 +174,7 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _run(self, mlflow_run: str, digest: str) -> Any:
+    def _known_run(self, mlflow_run: str) -> Any:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -168,6 +182,12 @@ class Registry:
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
+            return None
+
+    def _run(self, mlflow_run: str, digest: str) -> Any:
+        known = self._known_run(mlflow_run)
+        if known is not None:
+            return known
         experiment = self.client.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:
             experiment_id = experiment.experiment_id

@@ -52,7 +52,9 @@ def run(
     manifest, digest = verify(bundle)
     if challenger.bundle_digest != digest:
         found = challenger.bundle_digest[:12]
-        raise EgoReactError(f"is of bundle {found}, not {digest[:12]}", where=record_path, remedy="evaluate this bundle")
+        raise EgoReactError(
+            f"is of bundle {found}, not {digest[:12]}", where=record_path, remedy="evaluate this bundle"
+        )
     registry = Registry(workspace)
     champion = registry.champion()
     champion_record = _champion_record(registry, champion, challenger, examine)
@@ -65,6 +67,8 @@ def run(
         registry.crown(registered.version)
         champion = registered
     _write(decision_path, decision, challenger, champion_record)
+    figures = {name: value for name, value in challenger.figures.items() if value is not None}
+    registry.note(manifest.mlflow_run, figures, tags, decision_path)
     for sentence in (decision.outcome.replace("_", " "), *decision.reasons):
         print(sentence, flush=True)
     if champion is None:

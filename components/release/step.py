@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,7 +35,9 @@ def run(workspace: Workspace, version: str, digest: str, *, data_folder: Path | 
     registered = registry.get(version)
     if registered.digest != digest:
         found = registered.digest[:12]
-        raise EgoReactError(f"holds bundle {found}, not {digest[:12]}", where=f"version {version}", remedy="promote again")
+        raise EgoReactError(
+            f"holds bundle {found}, not {digest[:12]}", where=f"version {version}", remedy="promote again"
+        )
     folder = workspace.releases / digest
     _ensure_bundle(registry, registered, folder / "bundle")
     _ensure_samples(folder / "samples", data_folder)
@@ -48,11 +51,12 @@ def run(workspace: Workspace, version: str, digest: str, *, data_folder: Path | 
         released_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     built = ensure_bento(workspace, release)
-    if not _is_current(workspace, release):
+    current = _same_apart_from_time(workspace, release)
+    if current is None:
         write_release(workspace, release)
     state = f"{'built' if built else 'was there'}; {time.monotonic() - started:.1f} s"
     print(f"version {version} is released; Bento {release.bento} {state}", flush=True)
-    return release
+    return current or release
 
 
 def release_champion(workspace: Workspace, *, data_folder: Path | None = None) -> Release:
@@ -101,12 +105,12 @@ def _ensure_samples(folder: Path, data_folder: Path | None) -> None:
             (beside / f"{clip.record.category}.mp4").write_bytes(clip.video_mp4)
 
 
-def _is_current(workspace: Workspace, release: Release) -> bool:
-    """Whether the record says so already, apart from the time."""
+def _same_apart_from_time(workspace: Workspace, release: Release) -> Release | None:
+    """The record that says so already."""
     if not (workspace.releases / CURRENT).is_file():
-        return False
+        return None
     try:
         current = read_release(workspace)
     except EgoReactError:
-        return False
-    return Release(**{**vars(release), "released_at": current.released_at}) == current
+        return None
+    return current if replace(release, released_at=current.released_at) == current else None

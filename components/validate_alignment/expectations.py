@@ -31,8 +31,10 @@ def examine(table: pd.DataFrame, thresholds: tuple[Threshold, ...]) -> Verdict:
 
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    batch = context.data_sources.add_pandas("hrd").add_dataframe_asset("clips").add_batch_definition_whole_dataframe("all")
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    batch = (
+        context.data_sources.add_pandas("hrd").add_dataframe_asset("clips").add_batch_definition_whole_dataframe("all")
+    )
     suite = context.suites.add(gx.ExpectationSuite(name="alignment"))
     suite.add_expectation(gx.expectations.ExpectTableRowCountToBeBetween(min_value=1))
     suite.add_expectation(gx.expectations.ExpectColumnValuesToNotBeNull(column="clip_id"))
@@ -62,5 +64,7 @@ def examine(table: pd.DataFrame, thresholds: tuple[Threshold, ...]) -> Verdict:
             raise RuntimeError(f"{found.expectation_config.type} failed: {found.exception_info}")
         if not found.success:
             measure = str(found.expectation_config.kwargs.get("column", "table"))
-            failing[measure] = tuple(sorted(str(row["clip_id"]) for row in found.result.get("unexpected_index_list", [])))
+            failing[measure] = tuple(
+                sorted(str(row["clip_id"]) for row in found.result.get("unexpected_index_list", []))
+            )
     return Verdict(failing=failing, result=result.to_json_dict())

@@ -15,12 +15,14 @@ from egoreact.hrd.alignment import Failure, Threshold, residuals
 from egoreact.hrd.clip import Clip
 from egoreact.motion.skeleton import FPS, HEAD
 
-THUMBNAILS, THUMBNAIL_PX = 6, 112
+THUMBNAILS, THUMBNAIL_PX = 8, 132
 PLOTS = {
-    "camera_position": ("Camera from the head's eyes, cm", ("camera_position_error_cm",), "camera_position_error_cm_max"),
-    "camera_rotation": ("Camera from the head's gaze, °", ("camera_rotation_error_deg",), "camera_rotation_error_deg_max"),
-    "speed": ("Speed of head and camera, m/s", ("head_speed_m_s", "camera_speed_m_s"), None),
-    "foot": ("Lower foot above the floor, cm", ("foot_height_cm",), "foot_height_cm"),
+    "camera_position": ("Camera from the eyes, cm", ("camera_position_error_cm",), "camera_position_error_cm_max"),
+    "camera_rotation": ("Camera from the gaze, °", ("camera_rotation_error_deg",), "camera_rotation_error_deg_max"),
+    "speed": ("Speed, m/s", ("head_speed_m_s", "camera_speed_m_s"), None),
+    "depth": ("Depth of the floor, measured / predicted", ("depth_scale_ratio",), "depth_scale_ratio"),
+    "slip": ("Slip of the standing foot, cm a frame", ("foot_slip_cm",), "foot_skate_cm_per_frame"),
+    "foot": ("Lower foot above floor, cm", ("foot_height_cm",), "foot_height_cm"),
     "joint": ("Fastest joint, m/s", ("joint_speed_m_s",), "max_joint_speed_m_s"),
 }
 """Name → title, series of `residuals`, and the measure whose bounds are drawn."""
@@ -28,7 +30,8 @@ PLOT_OF_MEASURE = {
     "camera_position_error_cm_mean": "camera_position", "camera_position_error_cm_max": "camera_position",
     "camera_distance_error_cm_max": "camera_position", "camera_rotation_error_deg_mean": "camera_rotation",
     "camera_rotation_error_deg_max": "camera_rotation", "rotation_error": "camera_rotation", "lag_frames": "speed",
-    "foot_skate_cm_per_frame": "foot", "foot_height_cm": "foot", "floor_penetration_cm": "foot",
+    "depth_scale_ratio": "depth",
+    "foot_skate_cm_per_frame": "slip", "foot_height_cm": "foot", "floor_penetration_cm": "foot",
     "max_joint_speed_m_s": "joint", "bone_length_std_cm_max": "joint",
 }  # fmt: skip
 DEFAULT_PLOTS = ("camera_position", "speed", "foot")
@@ -111,10 +114,17 @@ def _header(summary: dict[str, Any]) -> str:
         (f"{clips}", "clips measured"),
         (f"{failing}", "quarantined"),
         (f"{summary['failing_fraction']:.1%}", f"failing; at most {summary['max_failing_fraction']:.0%} may"),
-        (escape(str(summary["worst_measure"] or "none")), "measure that fails most"),
+        (
+            f"<code>{escape(str(summary['worst_measure'] or 'none')).replace('_', '_<wbr>')}</code>",
+            "measure that fails most",
+        ),
     ]
     tiles = "".join(f"<div class=tile><b>{value}</b><span>{label}</span></div>" for value, label in facts)
-    revision = f"<p class=muted>Data revision <code>{escape(str(summary['data_revision']))}</code></p>" if summary["data_revision"] else ""
+    revision = (
+        f"<p class=muted>Data revision <code>{escape(str(summary['data_revision']))}</code></p>"
+        if summary["data_revision"]
+        else ""
+    )
     return (
         f"<header><span class='pill {'good' if passed else 'bad'}'>{'Passed' if passed else 'Failed'}</span>"
         f"<h1>Do video, camera and motion belong together?</h1>{revision}</header><section class=tiles>{tiles}</section>"
@@ -148,12 +158,12 @@ def _measures(table: pd.DataFrame, thresholds: Sequence[Threshold], counts: dict
 
 def _sheet(sheet: ClipSheet, bounds: dict[str, Threshold]) -> str:
     reasons = "".join(
-        f"<li><b>{_number(f.value)} {escape(f.unit)}</b> <code>{f.measure}</code>, must be {escape(bounds[f.measure].bounds)}"
+        f"<li><b>{_number(f.value)}{escape(f.unit if f.unit == '°' else f' {f.unit}')}</b> <code>{f.measure}</code>, must be {escape(bounds[f.measure].bounds)}"
         f" <span class=muted>— {escape(f.meaning)}</span></li>"
         for f in sheet.failures
     )
     images = "".join(
-        f'<img alt="frame" width={THUMBNAIL_PX} src="data:image/jpeg;base64,{base64.b64encode(jpg).decode()}">'
+        f'<img alt="frame" src="data:image/jpeg;base64,{base64.b64encode(jpg).decode()}">'
         for jpg in sheet.thumbnails_jpg
     )
     names = list(dict.fromkeys(PLOT_OF_MEASURE[f.measure] for f in sheet.failures if f.measure in PLOT_OF_MEASURE))
@@ -181,11 +191,14 @@ def _histogram(values: np.ndarray, threshold: Threshold, width: int = 190, heigh
     def x(value: float) -> float:
         return width * (value - low) / (high - low)
 
-    allowed = x(threshold.lower) if threshold.lower is not None else 0.0, x(threshold.upper) if threshold.upper is not None else width
+    allowed = (
+        x(threshold.lower) if threshold.lower is not None else 0.0,
+        x(threshold.upper) if threshold.upper is not None else width,
+    )
     bars = []
     for count, left, right in zip(counts, cuts[:-1], cuts[1:], strict=True):
         if count:
-            tall = max(3.0, (height - 4) * count / counts.max())
+            tall = max(5.0, (height - 4) * count / counts.max())
             # A bar holds values on both sides of a bound only where they are nearly the same.
             bad = threshold.fails(float(np.median(values[(values >= left) & (values <= right)])))
             bars.append(
@@ -215,7 +228,8 @@ def _plot(
     threshold = bounds.get(bounding or "")
     edges = [edge for edge in (threshold.lower, threshold.upper) if edge is not None] if threshold else []
     values = np.concatenate([curve[np.isfinite(curve)] for curve in curves.values()])
-    low, high = float(min(values.min(), 0.0, *edges)), float(max(values.max(), 1e-3, *edges))
+    low, high = float(min(values.min(), *(edges or [0.0]))), float(max(values.max(), 1e-3, *edges))
+    low = low if threshold and threshold.lower is not None else min(low, 0.0)
     left, top, right, bottom = 34, 8, width - 6, height - 20
     frames = max(map(len, curves.values()))
 
@@ -227,7 +241,11 @@ def _plot(
         for index, (name, curve) in enumerate(curves.items())
     )
     marks = "".join(f"<line class=bound x1={left} x2={right} y1={y(edge):.1f} y2={y(edge):.1f} />" for edge in edges)
-    legend = "".join(f"<i class=key{i}></i>{name.split('_')[0]} " for i, name in enumerate(curves)) if len(curves) > 1 else ""
+    legend = (
+        "".join(f"<i class=key{i}></i>{name.split('_')[0]} " for i, name in enumerate(curves))
+        if len(curves) > 1
+        else ""
+    )
     return (
         f"<figure><figcaption>{title} <span class=legend>{legend}</span></figcaption><svg viewBox='0 0 {width} {height}' role=img>"
         f"<line class=axis x1={left} x2={right} y1={bottom} y2={bottom} /><line class=axis x1={left} x2={left} y1={top} y2={bottom} />"
@@ -253,12 +271,14 @@ def _plan(paths_m: dict[str, np.ndarray], width: int = 190, height: int = 130) -
     lines = []
     for index, path in enumerate(known.values()):
         # Seen from above, x (left) to the left and z (forward) up.
-        xy = np.stack([width / 2 - (path[:, 0] - middle[0]) * metre_px, height / 2 - (path[:, 1] - middle[1]) * metre_px], -1)
+        xy = np.stack(
+            [width / 2 - (path[:, 0] - middle[0]) * metre_px, height / 2 - (path[:, 1] - middle[1]) * metre_px], -1
+        )
         lines.append(f"<polyline class=curve{index} points='{' '.join(f'{x:.1f},{y:.1f}' for x, y in xy)}' />")
         if len(xy):
             lines.append(f"<circle class=dot{index} cx={xy[0, 0]:.1f} cy={xy[0, 1]:.1f} r=3 />")
     return (
-        "<figure class=plan><figcaption>From above <span class=legend><i class=key0></i>head <i class=key1></i>camera</span></figcaption>"
+        "<figure class=plan><figcaption>Seen from above</figcaption>"
         f"<svg viewBox='0 0 {width} {height}' role=img>{''.join(lines)}"
         f"<line class=axis x1=8 x2={8 + 0.5 * metre_px:.1f} y1={height - 8} y2={height - 8} />"
         f"<text x=8 y={height - 13}>0.5 m</text></svg></figure>"
@@ -272,7 +292,7 @@ def _jpg(rgb: np.ndarray) -> bytes:
 
 
 def _number(value: float) -> str:
-    if abs(value) < 1e-9:
+    if abs(value) < 5e-4:
         return "0"
     return f"{value:.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
 
@@ -294,14 +314,15 @@ code{font:13px/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .badtext{color:var(--bad)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px;margin-top:20px}
 .tile,article,.scroll{background:var(--card);border:1px solid var(--line);border-radius:10px}
-.tile{padding:14px 16px}.tile b{display:block;font-size:21px;overflow-wrap:anywhere;line-height:1.3}
+.tile{padding:14px 16px}.tile b{display:block;font-size:21px;line-height:1.3}.tile code{font-size:15px}
 .tile span{color:var(--muted);font-size:13px}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th{font-size:13px;color:var(--muted);font-weight:600;text-align:left}th,td{padding:8px 12px;vertical-align:middle}
 tbody tr{border-top:1px solid var(--line)}.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .nowrap{white-space:nowrap}tr.fails td:first-child{box-shadow:inset 3px 0 var(--bad)}
 article{padding:16px 18px;margin:12px 0}.reasons{margin:8px 0;padding-left:18px}.reasons b{color:var(--bad)}
-.strip{display:flex;gap:6px;flex-wrap:wrap;margin:10px 0}.strip img{border-radius:6px;display:block}
+.strip{display:grid;grid-template-columns:repeat(8,1fr);gap:6px;margin:10px 0}.strip img{border-radius:6px;display:block;width:100%;height:auto}.strip p{grid-column:1/-1}
+@media(max-width:800px){.strip{grid-template-columns:repeat(4,1fr)}}
 .plots{display:grid;grid-template-columns:repeat(3,minmax(0,1fr)) minmax(0,.65fr);gap:14px}
 @media(max-width:800px){.plots{grid-template-columns:1fr}}
 figure{margin:0;min-width:0}figcaption{font-size:13px;margin-bottom:2px}svg{display:block;max-width:100%}figure svg{width:100%}

@@ -73,7 +73,9 @@ def run(
         EgoReactError: too many clips fail (after everything is written), no clips, an unknown clip id, or a broken shard.
     """
     if not 0 <= max_failing_fraction <= 1:
-        raise EgoReactError(f"is {max_failing_fraction}", where="max_failing_fraction", remedy="give a share from 0 to 1")
+        raise EgoReactError(
+            f"is {max_failing_fraction}", where="max_failing_fraction", remedy="give a share from 0 to 1"
+        )
     manifest = _selected(hrd_folder, clip_ids)
     table = _measure_all(hrd_folder, manifest, workers)
     verdict = examine(table, thresholds)
@@ -120,7 +122,9 @@ def run(
     write_json(result.verdict_json, summary)
     with whole_file(result.report_html) as beside:
         sheets = _sheets(hrd_folder, manifest, rows, quarantined, thresholds)
-        beside.write_text(render_report(table, thresholds, summary, {k: list(map(str, v)) for k, v in reasons.items()}, sheets))
+        beside.write_text(
+            render_report(table, thresholds, summary, {k: list(map(str, v)) for k, v in reasons.items()}, sheets)
+        )
     if not passed:
         raise EgoReactError(
             f"{len(quarantined)} of {len(table)} clips fail, more than {max_failing_fraction:.0%}; "
@@ -178,7 +182,9 @@ def _selected(hrd_folder: Path, clip_ids: Sequence[str] | None) -> pd.DataFrame:
             raise EgoReactError(f"holds no clip {unknown[0]}", where=hrd_folder / MANIFEST, remedy="check the clip ids")
         manifest = manifest[manifest["clip_id"].isin(clip_ids)]
     if manifest.empty:
-        raise EgoReactError("names no clips", where=hrd_folder / MANIFEST, remedy="build a data set with: egoreact hrd build")
+        raise EgoReactError(
+            "names no clips", where=hrd_folder / MANIFEST, remedy="build a data set with: egoreact hrd build"
+        )
     return manifest
 
 
@@ -217,7 +223,11 @@ def _row(record: dict, thresholds: tuple[Threshold, ...]) -> Row:
 
 
 def _metrics(table: pd.DataFrame, thresholds: tuple[Threshold, ...], failing: int) -> dict[str, float]:
-    medians = {bound.measure: float(table[bound.measure].median()) for bound in thresholds if table[bound.measure].notna().any()}
+    medians = {
+        bound.measure: float(table[bound.measure].median())
+        for bound in thresholds
+        if table[bound.measure].notna().any()
+    }
     return {"clips": float(len(table)), "failing": float(failing), "failing_fraction": failing / len(table), **medians}
 
 

@@ -133,16 +133,18 @@ def _opened(data_folder: Path) -> Iterator[tuple["Repo", str]]:
     logging.getLogger("dvc").setLevel(logging.CRITICAL)  # what fails is raised; hints for a person typing dvc are noise
     root = data_folder.parent
     root.mkdir(parents=True, exist_ok=True)
+    # A repository's files may be here without its .git, as in an image.
+    core: dict[str, Any] = {"no_scm": not any((folder / ".git").exists() for folder in (root, *root.parents))}
     try:
         try:
-            with Repo(str(root)) as repo:
+            with Repo(str(root), config={"core": core}) as repo:
                 configured = _default_remote(repo.config)
         except NotDvcRepoError:
-            Repo.init(str(root), no_scm=not (root / ".git").exists(), subdir=(root / ".git").exists()).close()
+            Repo.init(str(root), no_scm=core["no_scm"], subdir=not core["no_scm"]).close()
             configured = None
         remote = os.environ.get(REMOTE_VARIABLE) or configured or str(Workspace.from_environment().dvc_remote)
         settings: dict[str, Any] = {
-            "core": {"remote": "egoreact", "autostage": False, "analytics": False},
+            "core": core | {"remote": "egoreact", "autostage": False, "analytics": False},
             "remote": {"egoreact": {"url": remote}},
         }
         with Repo(str(root), config=settings) as repo:

@@ -89,7 +89,7 @@ def plot_categories(table: pd.DataFrame, path: Path) -> Path:
         ["head_trajectory_error_cm", "right"]
     ].mean()
     categories = sorted(by_clip["category"].unique())
-    figure = Figure(figsize=(1.5 + 1.35 * max(len(categories), 4), 7.2), dpi=120, layout="constrained")
+    figure = Figure(figsize=(min(1.5 + 1.35 * max(len(categories), 4), 24), 7.2), dpi=120, layout="constrained")
     figure.suptitle("Closed loop on held-out clips", x=0.01, ha="left", fontweight="bold")
     upper, lower = figure.subplots(2, 1, sharex=True)
     _bars(upper, by_clip, "head_trajectory_error_cm", categories, ["generated", *BASELINES])
@@ -101,11 +101,14 @@ def plot_categories(table: pd.DataFrame, path: Path) -> Path:
     lower.axhline(chance, color="#495057", lw=1, ls=":", label="chance")
     lower.set_ylabel("reaction accuracy, %")
     lower.set_ylim(0, 105)
-    lower.set_xticks(range(len(categories)), [name.replace("_", " ") for name in categories])
+    tilt = {"rotation": 40, "ha": "right"} if len(categories) > 16 else {}
+    lower.set_xticks(range(len(categories)), [name.replace("_", " ") for name in categories], **tilt)
+    lower.set_xlim(-0.6, len(categories) - 0.4)
     for axes in (upper, lower):
-        axes.legend(
-            frameon=False, ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, fontsize="small"
-        )
+        entries = zip(*axes.get_legend_handles_labels(), strict=True)
+        handles, labels = zip(*sorted(entries, key=lambda entry: entry[1] == "chance"), strict=True)
+        place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+        axes.legend(handles, labels, frameon=False, ncols=4, fontsize="small", **place)
     with whole_file(path) as beside:
         figure.savefig(beside, format="png")
     return path

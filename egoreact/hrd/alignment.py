@@ -19,8 +19,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import roma
-import torch
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
@@ -63,7 +61,7 @@ class Threshold:
             middle = f"{self.lower:g}" if self.lower == self.upper else f"{self.lower:g} to {self.upper:g}"
         else:
             middle = f"at most {self.upper:g}" if self.lower is None else f"at least {self.lower:g}"
-        return f"{middle} {self.unit}".strip()
+        return middle + (self.unit if self.unit == "°" else f" {self.unit}".rstrip())
 
 
 THRESHOLDS: tuple[Threshold, ...] = (
@@ -77,9 +75,17 @@ THRESHOLDS: tuple[Threshold, ...] = (
     Threshold("camera_position_error_cm_max", None, 10.0, "cm", "camera against the head's eyes, worst frame"),
     Threshold("camera_rotation_error_deg_mean", None, 3.0, "°", "camera against the head's gaze, mean"),
     Threshold("camera_rotation_error_deg_max", None, 10.0, "°", "camera against the head's gaze, worst frame"),
-    Threshold("camera_distance_error_cm_max", None, 10.0, "cm", "distance from camera to head joint against the eyes' distance"),
+    Threshold(
+        "camera_distance_error_cm_max",
+        None,
+        10.0,
+        "cm",
+        "distance from camera to head joint against the eyes' distance",
+    ),
     Threshold("lag_frames", -1.0, 1.0, "frames", "camera behind head, from speed, climb and turn rate"),
-    Threshold("depth_scale_ratio", 0.9, 1.1, "", "depth of floor pixels over the depth that the camera's height predicts"),
+    Threshold(
+        "depth_scale_ratio", 0.9, 1.1, "", "depth of floor pixels over the depth that the camera's height predicts"
+    ),
     Threshold("bone_length_std_cm_max", None, 1.5, "cm", "the bone whose length varies most"),
     Threshold("foot_skate_cm_per_frame", None, 1.5, "cm", "horizontal slip of the standing foot a frame (0.05 s)"),
     Threshold("foot_height_cm", -5.0, 7.0, "cm", "lower foot joint above the floor while it carries (10th percentile)"),
@@ -125,19 +131,25 @@ def measure(clip: Clip) -> Row:
 def residuals(clip: Clip) -> dict[str, Float[np.ndarray, "frames"]]:
     """The figures behind the measures frame by frame, NaN where there is none; for plots.
 
-    `camera_position_error_cm`, `camera_rotation_error_deg`, `foot_height_cm`, `joint_speed_m_s`, `head_speed_m_s`,
-    `camera_speed_m_s`.
+    `camera_position_error_cm`, `camera_rotation_error_deg`, `depth_scale_ratio` (in a dozen frames), `foot_height_cm`,
+    `foot_slip_cm`, `joint_speed_m_s`, `head_speed_m_s`, `camera_speed_m_s`.
     """
     series = {
         "foot_height_cm": 100 * clip.joints_m[:, FEET, 1].min(axis=1),
+        "foot_slip_cm": 100 * _standing_slip_m(clip.joints_m),
         "joint_speed_m_s": _step_lengths(clip.joints_m).max(axis=1),
-        "head_speed_m_s": _step_lengths(_expected_camera(clip)[:, :3, 3] if _has_head(clip) else clip.joints_m[:, HEAD]),
+        "head_speed_m_s": _step_lengths(
+            _expected_camera(clip)[:, :3, 3] if _has_head(clip) else clip.joints_m[:, HEAD]
+        ),
         "camera_speed_m_s": _step_lengths(clip.T_world_camera[:, :3, 3]),
     }
-    if _has_head(clip):
-        expected = _expected_camera(clip)
-        series["camera_position_error_cm"] = 100 * np.linalg.norm((clip.T_world_camera - expected)[:, :3, 3], axis=-1)
-        series["camera_rotation_error_deg"] = _angle_deg(clip.T_world_camera[:, :3, :3], expected[:, :3, :3])
+    series |= _camera_errors(clip)
+    ratios = {t: found for t, found in _floor_ratios(clip).items() if len(found) >= 50}
+    if ratios:
+        series["depth_scale_ratio"] = np.full(clip.num_frames, np.nan)
+        series["depth_scale_ratio"][list(ratios)] = [
+            _farthest_common_ratio(found)[0] or np.nan for found in ratios.values()
+        ]
     return {name: np.asarray(values, np.float64) for name, values in series.items()}
 
 
@@ -185,7 +197,7 @@ def _numbers(clip: Clip) -> Row:
 
 def _camera_against_head(clip: Clip) -> Row:
     row: Row = {}
-    series = residuals(clip)
+    series = _camera_errors(clip)
     for name in ("camera_position_error_cm", "camera_rotation_error_deg"):
         values = series.get(name, np.empty(0))
         row[f"{name}_mean"], row[f"{name}_max"] = _finite_mean(values), _finite_max(values)
@@ -208,7 +220,9 @@ def _lag(clip: Clip) -> Row:
         return nothing
     reach = min(MAX_LAG_FRAMES, clip.num_frames // 3)
     lags = np.arange(-reach, reach + 1)
-    scores = np.array([np.mean([_correlation(head[name], camera[name], lag) for name in usable]) for lag in lags])
+    scores = np.array(
+        [np.mean([_correlation(head[name], camera[name], lag) for name in usable]) for lag in lags.tolist()]
+    )
     best = float(scores.max())
     if best < MIN_LAG_CORRELATION:
         return nothing | {"lag_correlation": best}
@@ -218,36 +232,10 @@ def _lag(clip: Clip) -> Row:
 
 
 def _depth_scale(clip: Clip) -> Row:
-    nothing: Row = {"depth_scale_ratio": None, "depth_floor_share": None}
-    try:
-        depth_m, classes = clip.depth_m, clip.segmentation
-    except EgoReactError:
-        return nothing
-    if depth_m is None or not np.isfinite(clip.K).all() or clip.K[0, 0] == 0 or clip.K[1, 1] == 0:
-        return nothing
-    height, width = depth_m.shape[1:]
-    K = _scaled_intrinsics(clip, height, width)
-    stride = max(1, round(np.sqrt(height * width / 4000)))
-    v, u = np.mgrid[0:height:stride, 0:width:stride]
-    rays = np.linalg.solve(K, np.stack([u.ravel(), v.ravel(), np.ones(u.size)]))
-    ratios, seen = [], 0
-    last = min(len(depth_m), clip.num_frames, len(classes) if classes is not None else clip.num_frames) - 1
-    for t in np.unique(np.linspace(0, last, 12).round().astype(int)):
-        camera = clip.T_world_camera[t]
-        if not np.isfinite(camera).all():
-            continue
-        measured = depth_m[t, ::stride, ::stride].ravel()
-        drop = camera[1, :3] @ rays
-        with np.errstate(divide="ignore"):
-            predicted = -camera[1, 3] / np.where(drop < -0.05, drop, -np.inf)
-        compared = (predicted > FLOOR_RANGE_M[0]) & (predicted < FLOOR_RANGE_M[1]) & (measured > 0)
-        if classes is not None and classes.shape[1:] == depth_m.shape[1:]:
-            compared &= classes[t, ::stride, ::stride].ravel() == SEGMENTATION_CLASSES.index("static")
-        ratios.append(measured[compared] / predicted[compared])
-        seen += int(compared.sum())
-    if seen < 200:
-        return nothing
-    ratio, share = _farthest_common_ratio(np.concatenate(ratios))
+    ratios = _floor_ratios(clip)
+    if sum(map(len, ratios.values())) < 200:
+        return {"depth_scale_ratio": None, "depth_floor_share": None}
+    ratio, share = _farthest_common_ratio(np.concatenate(list(ratios.values())))
     return {"depth_scale_ratio": ratio if share > 0.1 else None, "depth_floor_share": share}
 
 
@@ -257,16 +245,13 @@ def _body(clip: Clip) -> Row:
         names = ("bone_length_std_cm_max", "bone_length_std_cm_mean", "foot_skate_cm_per_frame", "foot_height_cm")
         return dict.fromkeys((*names, "floor_penetration_cm", "max_joint_speed_m_s"))
     bones = np.linalg.norm(joints[:, 1:] - joints[:, PARENTS[1:]], axis=-1)
-    feet = joints[:, FEET]
-    low = feet[..., 1] < feet[..., 1].min(axis=0) + CONTACT_HEIGHT_M
-    contact = low[1:] & low[:-1]
-    slip_m = np.linalg.norm(np.diff(feet[..., [0, 2]], axis=0), axis=-1)
-    standing = np.where(contact, slip_m, np.inf).min(axis=1)[contact.any(axis=1)]
+    feet_y = joints[:, FEET, 1]
+    slip_m = _standing_slip_m(joints)
     return {
         "bone_length_std_cm_max": 100 * float(bones.std(axis=0).max()),
         "bone_length_std_cm_mean": 100 * float(bones.std(axis=0).mean()),
-        "foot_skate_cm_per_frame": 100 * float(standing.mean()) if len(standing) else None,
-        "foot_height_cm": 100 * float(np.percentile(feet[..., 1].min(axis=1), 10)),
+        "foot_skate_cm_per_frame": 100 * float(np.nanmean(slip_m)) if np.isfinite(slip_m).any() else None,
+        "foot_height_cm": 100 * float(np.percentile(feet_y.min(axis=1), 10)),
         "floor_penetration_cm": 100 * max(0.0, -float(joints[..., 1].min())),
         "max_joint_speed_m_s": _finite_max(_step_lengths(joints)),
     }
@@ -288,6 +273,26 @@ def _expected_camera(clip: Clip) -> Float[np.ndarray, "frames 4 4"]:
     return np.asarray(camera_from_head(clip.joints_m[:, HEAD], clip.head_rotation))
 
 
+def _standing_slip_m(joints_m: np.ndarray) -> Float[np.ndarray, "steps"]:
+    """Horizontal way of the foot joint in contact that moves least between two frames; NaN where none is in contact."""
+    feet = joints_m[:, FEET]
+    low = feet[..., 1] < feet[..., 1].min(axis=0) + CONTACT_HEIGHT_M
+    contact = low[1:] & low[:-1]
+    slip_m = np.linalg.norm(np.diff(feet[..., [0, 2]], axis=0), axis=-1)
+    return np.where(contact.any(axis=1), np.where(contact, slip_m, np.inf).min(axis=1), np.nan)
+
+
+def _camera_errors(clip: Clip) -> dict[str, np.ndarray]:
+    """By frame; empty without head rotation."""
+    if clip.head_rotation is None:
+        return {}
+    expected = _expected_camera(clip)
+    return {
+        "camera_position_error_cm": 100 * np.linalg.norm((clip.T_world_camera - expected)[:, :3, 3], axis=-1),
+        "camera_rotation_error_deg": _angle_deg(clip.T_world_camera[:, :3, :3], expected[:, :3, :3]),
+    }
+
+
 def _signals(position_m: np.ndarray, rotation: np.ndarray | None) -> dict[str, Float[np.ndarray, "steps"]]:
     """What a moving frame does that does not depend on where the world's x and z point."""
     velocity = np.diff(position_m.astype(np.float64), axis=0) * FPS
@@ -305,6 +310,36 @@ def _correlation(head: np.ndarray, camera: np.ndarray, lag: int) -> float:
         head, camera = head[-lag:], camera[:lag]
     head, camera = head - head.mean(), camera - camera.mean()
     return float(head @ camera / max(np.linalg.norm(head) * np.linalg.norm(camera), 1e-9))
+
+
+def _floor_ratios(clip: Clip) -> dict[int, Float[np.ndarray, "pixels"]]:
+    """Measured over predicted depth of pixels that may show the floor, in a dozen frames; empty without depth."""
+    try:
+        depth_m, classes = clip.depth_m, clip.segmentation
+    except EgoReactError:
+        return {}
+    if depth_m is None or not np.isfinite(clip.K).all() or abs(np.linalg.det(clip.K)) < 1e-6:
+        return {}
+    height, width = depth_m.shape[1:]
+    K = _scaled_intrinsics(clip, height, width)
+    stride = max(1, round(np.sqrt(height * width / 4000)))
+    v, u = np.mgrid[0:height:stride, 0:width:stride]
+    rays = np.linalg.solve(K, np.stack([u.ravel(), v.ravel(), np.ones(u.size)]))
+    ratios = {}
+    last = min(len(depth_m), clip.num_frames, len(classes) if classes is not None else clip.num_frames) - 1
+    for t in np.unique(np.linspace(0, last, 12).round().astype(int)):
+        camera = clip.T_world_camera[t]
+        if not np.isfinite(camera).all():
+            continue
+        measured = depth_m[t, ::stride, ::stride].ravel()
+        drop = camera[1, :3] @ rays
+        with np.errstate(divide="ignore"):
+            predicted = -camera[1, 3] / np.where(drop < -0.05, drop, -np.inf)
+        compared = (predicted > FLOOR_RANGE_M[0]) & (predicted < FLOOR_RANGE_M[1]) & (measured > 0)
+        if classes is not None and classes.shape[1:] == depth_m.shape[1:]:
+            compared &= classes[t, ::stride, ::stride].ravel() == SEGMENTATION_CLASSES.index("static")
+        ratios[int(t)] = measured[compared] / predicted[compared]
+    return ratios
 
 
 def _farthest_common_ratio(ratios: np.ndarray) -> tuple[float | None, float]:
@@ -338,8 +373,9 @@ def _step_lengths(positions_m: np.ndarray) -> np.ndarray:
 
 
 def _angle_deg(R: np.ndarray, Q: np.ndarray) -> np.ndarray:
-    angle = roma.rotmat_geodesic_distance(torch.from_numpy(R.astype(np.float64)), torch.from_numpy(Q.astype(np.float64)))
-    return np.degrees(angle.numpy())
+    """Between rotations, from ‖R − Q‖ = 2√2 sin(angle / 2): exact for small angles, NaN for NaN."""
+    chord = np.linalg.norm(R.astype(np.float64) - Q.astype(np.float64), axis=(-2, -1)) / np.sqrt(8.0)
+    return np.degrees(2 * np.arcsin(np.minimum(chord, 1.0)))
 
 
 def _finite_max(values: np.ndarray) -> float | None:

@@ -21,6 +21,9 @@ SCHEMA_VERSION = 1
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
+UNKNOWN = "unknown"
+"""Category of a clip of which nobody said what kind of encounter it is."""
+
 SEGMENTATION_CLASSES = ("static", "ball", "low_obstacle", "bar", "person", "animal", "vehicle", "own_body")
 """Class numbers of the segmentation: what a pixel belongs to."""
 
@@ -31,7 +34,7 @@ class ClipRecord:
 
     id: str
     category: str
-    """Kind of encounter, for example `ball_left`; `unknown` where nobody said."""
+    """Kind of encounter, for example `ball_left`, or `UNKNOWN`."""
     caption: str
     source: str
     """Where it is from: `simulator`, or the name of the recording."""
@@ -45,7 +48,9 @@ class ClipRecord:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", self.id):
-            raise EgoReactError("is no clip id", where=repr(self.id), remedy="use letters, digits, _ and - alone, at most 100")
+            raise EgoReactError(
+                "is no clip id", where=repr(self.id), remedy="use letters, digits, _ and - alone, at most 100"
+            )
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,15 @@ class Clip:
         """
         missing = [name for name in ("json", "mp4", "motion.npz", "camera.npz") if name not in files]
         if missing:
-            raise EgoReactError(f"clip lacks {', '.join(missing)}", where=where, remedy="rebuild or pull the shard again")
+            raise EgoReactError(
+                f"clip lacks {', '.join(missing)}", where=where, remedy="rebuild or pull the shard again"
+            )
         try:
             record = ClipRecord(**json.loads(files["json"]))
         except (ValueError, TypeError) as error:
-            raise EgoReactError(f"its json is not a clip record ({error})", where=where, remedy="rebuild the shard") from error
+            raise EgoReactError(
+                f"its json is not a clip record ({error})", where=where, remedy="rebuild the shard"
+            ) from error
         if record.schema_version != SCHEMA_VERSION:
             raise EgoReactError(
                 f"clip schema version {record.schema_version}, this program reads {SCHEMA_VERSION}",
@@ -140,7 +149,9 @@ class Clip:
             joints_m=joints,
             K=_array(camera, "K", (3, 3), clip_name),
             T_world_camera=_array(camera, "T_world_camera", (frames, 4, 4), clip_name),
-            head_rotation=_array(motion, "head_rotation", (frames, 3, 3), clip_name) if "head_rotation" in motion else None,
+            head_rotation=_array(motion, "head_rotation", (frames, 3, 3), clip_name)
+            if "head_rotation" in motion
+            else None,
             depth_mkv=files.get("depth.mkv"),
             segmentation_mkv=files.get("segmentation.mkv"),
             smplx=smplx or None,

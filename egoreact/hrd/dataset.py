@@ -1,19 +1,19 @@
 """The simulated part of HRD, made from a recipe: same recipe, same bytes, whatever the number of workers."""
 
-import multiprocessing
 import os
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from egoreact.errors import EgoReactError
 from egoreact.files import sha256_file, sha256_json, write_json
 from egoreact.hrd.clip import SPLITS, Split
 from egoreact.hrd.shards import MANIFEST, read_manifest, write_manifest, write_shard
-from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig, simulate_clip
+from egoreact.hrd.simulate import SimulatorConfig, simulate_clip
+from egoreact.processes import map_in_processes
 from egoreact.progress import Progress
 from egoreact.provenance import code_digest
 
@@ -44,17 +44,27 @@ def data_folder() -> Path:
     return Path(os.environ.get("EGOREACT_DATA", "data")).absolute()
 
 
-def plan_shards(config: DatasetConfig) -> dict[str, list[ClipPlan]]:
-    """Shard file names to the clips in them. Categories take turns, so each split and shard is balanced."""
-    categories = config.simulator.categories or tuple(ENCOUNTERS)
+def plan_shards(config: DatasetConfig, taken: frozenset[str] = frozenset()) -> dict[str, list[ClipPlan]]:
+    """Shard file names to the clips in them. Categories take turns, so each split and shard is balanced.
+
+    Args:
+        taken: names of other shards of the folder, which are passed over.
+    """
+    categories = config.simulator.categories
     shards: dict[str, list[ClipPlan]] = {}
     for split, clips in zip(SPLITS, (config.train_clips, config.val_clips, config.test_clips), strict=True):
-        for index in range(clips):
-            seed = int(np.random.SeedSequence((config.seed, SPLITS.index(split), index)).generate_state(1)[0])
-            name = f"{split}-{index // config.clips_per_shard:05d}.tar"
-            plan = ClipPlan(f"sim-{split}-{index:05d}", categories[index % len(categories)], seed, split)
-            shards.setdefault(name, []).append(plan)
+        names = (name for name in (f"{split}-{number:05d}.tar" for number in count()) if name not in taken)
+        for first in range(0, clips, config.clips_per_shard):
+            shards[next(names)] = [
+                _plan_clip(config, split, index, categories[index % len(categories)])
+                for index in range(first, min(first + config.clips_per_shard, clips))
+            ]
     return shards
+
+
+def _plan_clip(config: DatasetConfig, split: Split, index: int, category: str) -> ClipPlan:
+    seed = int(np.random.SeedSequence((config.seed, SPLITS.index(split), index)).generate_state(1)[0])
+    return ClipPlan(f"sim-{split}-{index:05d}", category, seed, split)
 
 
 def build_dataset(config: DatasetConfig, folder: Path, *, workers: int | None = None) -> bool:
@@ -62,29 +72,21 @@ def build_dataset(config: DatasetConfig, folder: Path, *, workers: int | None = 
 
     Returns:
         Whether anything was made: False where the folder already holds what this recipe makes.
-
-    Raises:
-        EgoReactError: the folder holds foreign shards under the names that the recipe needs.
     """
-    recipe = sha256_json({"config": asdict(config), "code": code_digest("egoreact/hrd", "egoreact/motion", "egoreact/vision")})
+    recipe = sha256_json(
+        {"config": asdict(config), "code": code_digest("egoreact/hrd", "egoreact/motion", "egoreact/vision")}
+    )
     kept = _other_rows(folder, recipe)
     if kept is None:
         return False
-    shards = plan_shards(config)
-    taken = sorted(set(kept["shard"]) & set(shards))
-    if taken:
-        raise EgoReactError(
-            f"{taken[0]} holds imported clips under a name the simulator needs", where=folder, remedy="build in another folder"
-        )
+    shards = plan_shards(config, frozenset(kept["shard"]))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECIPE).unlink(missing_ok=True)  # a build that stops half-way must not look finished
     progress = Progress("build_dataset", sum(map(len, shards.values())), "clips")
     rows = kept.to_dict("records")
-    # Fork would copy a parent that may run threads (Arrow, OpenMP).
-    with multiprocessing.get_context("spawn").Pool(workers or os.cpu_count() or 1) as pool:
-        for made in pool.imap(partial(_make_shard, config.simulator, folder), shards.items()):
-            rows += made
-            progress.advance(len(made))
+    for made in map_in_processes(partial(_make_shard, config.simulator, folder), list(shards.items()), workers=workers):
+        rows += made
+        progress.advance(len(made))
     for stale in set(path.name for path in folder.glob("*.tar")) - {row["shard"] for row in rows}:
         (folder / stale).unlink()
     write_manifest(folder, rows)
@@ -111,6 +113,9 @@ def _other_rows(folder: Path, recipe: str) -> pd.DataFrame | None:
     recorded = folder / RECIPE
     if recorded.is_file() and f'"{recipe}"' in recorded.read_text():
         shards = manifest.drop_duplicates("shard")
-        if all(sha256_file(folder / name) == digest for name, digest in zip(shards["shard"], shards["shard_sha256"], strict=True)):
+        if all(
+            sha256_file(folder / name) == digest
+            for name, digest in zip(shards["shard"], shards["shard_sha256"], strict=True)
+        ):
             return None
     return manifest[manifest["source"] != "simulator"]

@@ -50,7 +50,9 @@ def write_manifest(folder: Path, rows: Iterable[dict]) -> None:
     table["seed"] = table["seed"].astype("Int64")
     twice = table["clip_id"][table["clip_id"].duplicated()]
     if len(twice):
-        raise EgoReactError(f"clip id {twice.iloc[0]} appears twice", where=folder / MANIFEST, remedy="give clips unique ids")
+        raise EgoReactError(
+            f"clip id {twice.iloc[0]} appears twice", where=folder / MANIFEST, remedy="give clips unique ids"
+        )
     with whole_file(folder / MANIFEST) as beside:
         table.to_parquet(beside, index=False)
 
@@ -63,11 +65,15 @@ def read_manifest(folder: Path) -> pd.DataFrame:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise EgoReactError("no data set here", where=path, remedy="build one with: egoreact hrd build, or fetch it with: dvc pull")
+        raise EgoReactError(
+            "no data set here", where=path, remedy="build one with: egoreact hrd build, or fetch it with: dvc pull"
+        )
     try:
         table = pd.read_parquet(path)[list(COLUMNS)]
     except (OSError, ValueError, KeyError) as error:
-        raise EgoReactError(f"cannot be read ({error})", where=path, remedy="fetch it again with: dvc pull --force") from error
+        raise EgoReactError(
+            f"cannot be read ({error})", where=path, remedy="fetch it again with: dvc pull --force"
+        ) from error
     missing = [name for name in table["shard"].unique() if not (folder / name).is_file()]
     if missing:
         raise EgoReactError(f"names a missing shard, {missing[0]}", where=path, remedy="fetch it with: dvc pull")
@@ -83,7 +89,9 @@ def verify_shards(folder: Path, manifest: pd.DataFrame) -> None:
     for name, digest in manifest.drop_duplicates("shard")[["shard", "shard_sha256"]].itertuples(index=False):
         if sha256_file(folder / name) != digest:
             raise EgoReactError(
-                "its bytes differ from the manifest's SHA-256", where=folder / name, remedy="fetch it again with: dvc pull --force"
+                "its bytes differ from the manifest's SHA-256",
+                where=folder / name,
+                remedy="fetch it again with: dvc pull --force",
             )
 
 
@@ -117,7 +125,9 @@ def _members(path: Path) -> Iterator[tuple[str, str, bytes]]:
                         raise tarfile.ReadError("unexpected end of data")
                     yield key, ending, content
     except (tarfile.TarError, OSError) as error:
-        raise EgoReactError(f"is no complete shard ({error})", where=path, remedy="fetch it again with: dvc pull --force") from error
+        raise EgoReactError(
+            f"is no complete shard ({error})", where=path, remedy="fetch it again with: dvc pull --force"
+        ) from error
 
 
 def read_clips(folder: Path, manifest: pd.DataFrame) -> Iterator[Clip]:

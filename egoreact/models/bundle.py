@@ -87,7 +87,9 @@ class Bundle:
     @staticmethod
     def untrained(config: ReactionConfig, *, seed: int = 0) -> "Bundle":
         """Random weights: for tests and benchmarks of everything but quality."""
-        networks = seeded(seed, lambda: (FrameEncoder(config.encoder), VQVAE(config.tokenizer), ReactionGPT(config.gpt)))
+        networks = seeded(
+            seed, lambda: (FrameEncoder(config.encoder), VQVAE(config.tokenizer), ReactionGPT(config.gpt))
+        )
         manifest = BundleManifest(config, {}, "none", "unknown", "none", "none", seed, {})
         return Bundle(manifest, *networks, normaliser=Normaliser(torch.zeros(263), torch.ones(263)))
 
@@ -131,11 +133,15 @@ def verify(folder: Path) -> tuple[BundleManifest, str]:
         version = values.get("schema_version") if isinstance(values, dict) else None
         if version != SCHEMA_VERSION:
             raise EgoReactError(
-                f"bundle schema version {version}, this program reads {SCHEMA_VERSION}", where=path, remedy="train it again"
+                f"bundle schema version {version}, this program reads {SCHEMA_VERSION}",
+                where=path,
+                remedy="train it again",
             )
         manifest = TypeAdapter(BundleManifest).validate_python(values)
     except (ValueError, ValidationError) as error:
-        raise EgoReactError(f"is no bundle manifest ({_first_line(error)})", where=path, remedy="restore the bundle") from error
+        raise EgoReactError(
+            f"is no bundle manifest ({_first_line(error)})", where=path, remedy="restore the bundle"
+        ) from error
     for name, digest in manifest.files.items():
         file = folder / name
         if not file.is_file():

@@ -139,7 +139,9 @@ class Body:
             array = np.asarray(value, dtype=np.float32)
             if array.shape != (frames, width) or not np.isfinite(array).all() or frames == 0:
                 raise EgoReactError(
-                    f"has shape {array.shape} or is not finite", where=name, remedy=f"give (frames, {width}) finite numbers"
+                    f"has shape {array.shape} or is not finite",
+                    where=name,
+                    remedy=f"give (frames, {width}) finite numbers",
                 )
             tensors[name] = torch.from_numpy(array)
         rest = torch.zeros(frames, 165 - 66)

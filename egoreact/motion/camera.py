@@ -62,7 +62,9 @@ def intrinsics(image_size_px: int | tuple[int, int], fov_degrees: float) -> Floa
     """
     height, width = (image_size_px, image_size_px) if isinstance(image_size_px, int) else image_size_px
     if not 0.0 < fov_degrees < 180.0:
-        raise EgoReactError(f"is {fov_degrees} degrees", where="fov_degrees", remedy="give more than 0 and less than 180")
+        raise EgoReactError(
+            f"is {fov_degrees} degrees", where="fov_degrees", remedy="give more than 0 and less than 180"
+        )
     if min(height, width) < 1:
         raise EgoReactError(f"is {image_size_px} px", where="image_size_px", remedy="give positive sides")
     focal_px = 0.5 * width / math.tan(math.radians(fov_degrees) / 2)

@@ -87,12 +87,14 @@ class View:
     def T_world_camera(self, target_m: Float[np.ndarray, "3"]) -> Float[np.ndarray, "4 4"]:
         """The camera that looks at a point above the target's place on the floor (its y is the floor's height)."""
         azimuth, elevation = np.radians([self.azimuth_degrees, self.elevation_degrees])
-        towards = -np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
+        towards = -np.array(
+            [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
+        )
         right = np.cross(towards, [0.0, 1.0, 0.0])
         right /= np.linalg.norm(right)
         T = np.eye(4)
         T[:3, :3] = np.stack([right, np.cross(towards, right), towards], axis=1)
-        T[:3, 3] = np.asarray(target_m) + (0, self.look_at_height_m, 0) - self.distance_m * towards
+        T[:3, 3] = np.asarray(target_m) + np.array([0, self.look_at_height_m, 0]) - self.distance_m * towards
         return T
 
 
@@ -164,7 +166,9 @@ def _floor_layers(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
     height, width = view.size_px
     camera, K = view.T_world_camera(np.zeros(3)), view.K
     pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
-    rays = np.concatenate([(pixels - K[:2, 2]) / [K[0, 0], K[1, 1]], np.ones((height, width, 1))], -1) @ camera[:3, :3].T
+    rays = (
+        np.concatenate([(pixels - K[:2, 2]) / [K[0, 0], K[1, 1]], np.ones((height, width, 1))], -1) @ camera[:3, :3].T
+    )
     down = rays[..., 1] < -1e-4
     distance = np.where(down, -camera[1, 3] / np.where(down, rays[..., 1], -1.0), 0.0)
     hit = camera[:3, 3] + rays * distance[..., None]
@@ -176,7 +180,7 @@ def _floor_layers(view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
     ramp = np.linspace(0.0, 1.0, height)[:, None]
     background = BACKGROUND[0] * (1 - 0.04 * ramp) + 6 * np.exp(-((away_m / 2.2) ** 2))
     side, every = _FLOOR_M * _GRID_PX, round(_GRID_M * _GRID_PX)
-    texture = np.full((side, side), 252, np.uint8)
+    texture: np.ndarray = np.full((side, side), 252, np.uint8)
     for line in range(0, side, every):
         texture[max(0, line - 1) : line + 2] = texture[:, max(0, line - 1) : line + 2] = 198
     texture = cv2.GaussianBlur(texture, (3, 3), 0)
@@ -192,7 +196,7 @@ def _floor(view: View, shift_x_m: float, shift_z_m: float) -> np.ndarray:
     """(H, W) grey: background and floor, its lines moved against the target."""
     background, texture, shows, place, top = _floor_layers(view)
     shift = np.array([[1, 0, -shift_x_m * _GRID_PX], [0, 1, -shift_z_m * _GRID_PX], [0, 0, 1]])
-    ground = background.copy()
+    ground: np.ndarray = background.copy()
     if top < len(ground):
         size = (ground.shape[1], len(ground) - top)
         floor = cv2.warpPerspective(texture, place @ shift, size, flags=cv2.INTER_LINEAR, borderValue=(BACKGROUND[0],))

@@ -27,7 +27,7 @@ __all__ = ["View", "render_skeleton", "side_by_side", "write_bvh", "write_npz", 
 _END_SITES_M = {
     10: (0.0, 0.0, 0.06), 11: (0.0, 0.0, 0.06), 15: (0.0, 0.18, 0.0), 20: (0.11, 0.0, 0.0), 21: (-0.11, 0.0, 0.0),
 }  # fmt: skip
-_HEIGHT_PX, _CAPTION_PX = 720, 64
+_HEIGHT_PX, _CAPTION_PX, _CLOCK_PX = 720, 64, 190
 _TRAIL_FRAMES = 40
 
 
@@ -64,7 +64,12 @@ def write_bvh(
             yield from write_joint(child, depth + 1)
         if joint in _END_SITES_M:
             x, y, z = np.array(_END_SITES_M[joint]) * scale
-            yield from (f"{indent}  End Site", f"{indent}  {{", f"{indent}    OFFSET {x:.6f} {y:.6f} {z:.6f}", f"{indent}  }}")
+            yield from (
+                f"{indent}  End Site",
+                f"{indent}  {{",
+                f"{indent}    OFFSET {x:.6f} {y:.6f} {z:.6f}",
+                f"{indent}  }}",
+            )
         yield indent + "}"
 
     lines = ["HIERARCHY", *write_joint(PELVIS, 0), "MOTION", f"Frames: {len(joints)}", f"Frame Time: {1 / fps:.8f}"]
@@ -108,7 +113,9 @@ def write_npz(
     }
     twice = arrays.keys() & more.keys()
     if twice:
-        raise EgoReactError(f"is written already: {', '.join(sorted(twice))}", where=path, remedy="name the array otherwise")
+        raise EgoReactError(
+            f"is written already: {', '.join(sorted(twice))}", where=path, remedy="name the array otherwise"
+        )
     with whole_file(Path(path)) as beside:
         np.savez_compressed(beside, **arrays, **more)  # type: ignore[arg-type]
     return Path(path)
@@ -136,15 +143,19 @@ def write_side_by_side(
     Raises:
         EgoReactError: no video frames, or misshapen or not finite joints.
     """
-    pictures = side_by_side(rgb, joints_m, fps=fps, caption=caption, view=view)
+    pictures = _side_by_side(rgb, joints_m, fps, caption, view)
     first = next(pictures)
-    with whole_file(Path(path)) as beside, av.open(str(beside), "w", options={"movflags": "+faststart"}) as output:
-        stream = output.add_stream("libx264", rate=fps, options={"crf": "20", "preset": "veryfast"})
+    with (
+        whole_file(Path(path)) as beside,
+        av.open(str(beside), "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as output,
+    ):
+        stream = output.add_stream("libx264", rate=fps, options={"crf": "20", "preset": "superfast"})
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.time_base = Fraction(1, fps)
         for index, picture in enumerate(chain([first], pictures)):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            planes: np.ndarray = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts, frame.time_base = index, Fraction(1, fps)
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
@@ -160,6 +171,14 @@ def side_by_side(
     view: View | None = None,
 ) -> Iterator[UInt8[np.ndarray, "720 width 3"]]:
     """The pictures of `write_side_by_side`, one at a time."""
+    for picture in _side_by_side(rgb, joints_m, fps, caption, view):
+        yield picture.copy()
+
+
+def _side_by_side(
+    rgb: Iterable[np.ndarray], joints_m: np.ndarray, fps: int, caption: str, view: View | None
+) -> Iterator[np.ndarray]:
+    """Yields one canvas again and again."""
     joints = _checked(joints_m).numpy()
     height = _HEIGHT_PX - _CAPTION_PX
     view = view or View(size_px=(height, height))
@@ -172,13 +191,14 @@ def side_by_side(
     canvas = np.full((_HEIGHT_PX, (width + view.size_px[1]) // 2 * 2, 3), BACKGROUND, np.uint8)
     canvas[height:] = (255, 255, 255)
     seconds = len(joints) / fps
+    _write_caption(canvas, height, caption)
     for index in range(len(joints)):
         canvas[:height, :width] = _letterbox(video, height, width)
         trail_m = joints[max(0, index - _TRAIL_FRAMES) : index + 1, HEAD]
         picture = render_skeleton(joints[index], view=view, target_m=path_m[index], trail_m=trail_m)
         canvas[:height, width : width + view.size_px[1]] = picture[:height]
-        _caption(canvas, height, caption, index / fps, seconds)
-        yield canvas.copy()
+        _write_clock(canvas, height, index / fps, seconds)
+        yield canvas
         video = next(frames, video)
 
 
@@ -194,23 +214,23 @@ def _letterbox(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     return boxed
 
 
-def _caption(canvas: np.ndarray, top: int, caption: str, now: float, seconds: float) -> None:
-    height, width = canvas.shape[:2]
-    bar = canvas[top:]
-    bar[:] = (255, 255, 255)
-    bar[:4] = (226, 229, 233)
-    bar[:4, : round(width * min(1.0, now / max(seconds, 1e-9)))] = TRAIL
-    font = cv2.FontFace("sans")
-    baseline = top + 42
-    clock = f"{now:.2f} / {seconds:.2f} s"
-    _, _, clock_px, _ = cv2.getTextSize((0, 0), clock, (0, 0), font, 20, 400)
-    cv2.putText(canvas, clock, (width - 24 - clock_px, baseline), (120, 126, 134), font, 20, 400)
-    room = width - clock_px - 96
-    text = caption
-    while text and cv2.getTextSize((0, 0), text, (0, 0), font, 22, 500)[2] > room:
+def _write_caption(canvas: np.ndarray, top: int, caption: str) -> None:
+    room_px = canvas.shape[1] - _CLOCK_PX - 48
+    font, text = cv2.FontFace("sans"), " ".join(caption.split())
+    while text and cv2.getTextSize((0, 0), text, (0, 0), font, 22, 500)[2] > room_px:
         text = text[:-2].rstrip("… ") + "…" if len(text) > 2 else ""
     if text:
-        cv2.putText(canvas, text, (24, baseline), INK, font, 22, 500)
+        cv2.putText(canvas, text, (24, top + 42), INK, font, 22, 500)
+
+
+def _write_clock(canvas: np.ndarray, top: int, now: float, seconds: float) -> None:
+    width = canvas.shape[1]
+    canvas[top : top + 4] = (226, 229, 233)
+    canvas[top : top + 4, : round(width * min(1.0, now / seconds))] = TRAIL
+    canvas[top + 4 :, width - _CLOCK_PX :] = 255
+    font, clock = cv2.FontFace("sans"), f"{now:.2f} / {seconds:.2f} s"
+    _, _, clock_px, _ = cv2.getTextSize((0, 0), clock, (0, 0), font, 20, 400)
+    cv2.putText(canvas, clock, (width - 24 - clock_px, top + 42), (120, 126, 134), font, 20, 400)
 
 
 def _checked(joints_m: np.ndarray) -> torch.Tensor:

@@ -18,7 +18,9 @@ _CHEST = 9
 _SPINE_SHARES = {3: 1 / 3, 6: 2 / 3}
 
 
-def shortest_rotation(source: Float[Tensor, "*batch 3"], target: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 4"]:
+def shortest_rotation(
+    source: Float[Tensor, "*batch 3"], target: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 4"]:
     """Unit quaternions (x y z w) that turn unit vectors the shortest way; opposite ones about any axis across."""
     cosine = (source * target).sum(-1, keepdim=True)
     quaternion = torch.cat([torch.linalg.cross(source, target), 1 + cosine], dim=-1)
@@ -104,5 +106,7 @@ def fit_skeleton(joints_m: Float[Tensor, "frames 22 3"]) -> Float[Tensor, "22 3"
             template = offsets[children].expand_as(observed_m).contiguous()
             rotation = roma.rigid_vectors_registration(template, observed_m)
             mean_m = (rotation.transpose(-1, -2)[:, None] @ observed_m[..., None])[..., 0].mean(0)
-            offsets[children] = torch.nn.functional.normalize(mean_m, dim=-1) * lengths_m[np.array(children) - 1][:, None]
+            offsets[children] = (
+                torch.nn.functional.normalize(mean_m, dim=-1) * lengths_m[np.array(children) - 1][:, None]
+            )
     return offsets

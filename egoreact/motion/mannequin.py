@@ -1,3 +1,4 @@
+# ruff: noqa: RUF005 - an array plus a tuple is their sum here
 """A mannequin: a smooth human body in SMPL-X's own format, made from a formula, so that no licence-gated file is needed.
 
 The body is a signed distance: round cones and ellipsoids about the joints of a T pose, blended smoothly. Its zero surface is
@@ -50,6 +51,11 @@ class Mannequin:
     girth_m: Float32[np.ndarray, "vertices 3"]
     """Displacements that make the body a tenth stouter."""
     parts: UInt8[np.ndarray, "vertices"]
+
+    @property
+    def face_parts(self) -> UInt8[np.ndarray, "faces"]:
+        """What most of a face's corners are dressed in, an index into PARTS."""
+        return np.sort(self.parts[self.faces], axis=1)[:, 1]
 
     @property
     def head_faces(self) -> Bool[np.ndarray, "faces"]:
@@ -136,7 +142,11 @@ def _rest_joints() -> Float64[np.ndarray, "55 3"]:
             for knuckle in range(3):
                 joints_m[first + 3 * finger + knuckle] = joints_m[wrist] + (side * (x + 0.026 * knuckle), -0.004, z)
         for knuckle in range(3):
-            joints_m[first + 12 + knuckle] = joints_m[wrist] + (side * (0.028 + 0.022 * knuckle), -0.008, 0.028 + 0.015 * knuckle)
+            joints_m[first + 12 + knuckle] = joints_m[wrist] + (
+                side * (0.028 + 0.022 * knuckle),
+                -0.008,
+                0.028 + 0.015 * knuckle,
+            )
     return joints_m
 
 
@@ -155,14 +165,18 @@ class _Part:
     def distance(self, points_m: np.ndarray) -> np.ndarray:
         """Approximate signed distance, negative inside."""
         points, start, end = points_m / self.stretch, self.start_m / self.stretch, self.end_m / self.stretch
-        axis = end - start
-        along = np.clip((points - start) @ axis / max(float(axis @ axis), 1e-12), 0.0, 1.0)
-        offset = points - start - along[..., None] * axis
-        radius = self.start_radius_m + along * (self.end_radius_m - self.start_radius_m)
-        length = np.linalg.norm(offset, axis=-1)
+        axis, offset = end - start, points - start
+        radius = self.start_radius_m
+        if axis.any():
+            along = np.clip(offset @ axis / (axis @ axis), 0.0, 1.0)
+            offset -= along[..., None] * axis
+            radius = radius + along * (self.end_radius_m - radius)
+        length = np.sqrt(np.einsum("...i,...i->...", offset, offset))
+        if (self.stretch == 1).all():
+            return length - radius
         # How much a step across the surface was shortened by the stretch: keeps the distance one in metres.
-        scale = np.linalg.norm(offset / np.maximum(length, 1e-9)[..., None] / self.stretch, axis=-1)
-        return (length - radius) / np.maximum(scale, 1e-3)
+        stretched = np.sqrt(np.einsum("...i,...i,i->...", offset, offset, self.stretch**-2.0))
+        return (length - radius) * np.maximum(length, 1e-9) / np.maximum(stretched, 1e-9)
 
 
 def _parts(j: np.ndarray) -> list[_Part]:
@@ -213,10 +227,22 @@ def _parts(j: np.ndarray) -> list[_Part]:
         ball(wrist, limb, j[wrist] + (side * 0.052, -0.003, 0.002), (0.062, 0.020, 0.042))
         for knuckle, x, length in ((0, 0.105, 0.034), (1, 0.128, 0.034), (2, 0.150, 0.032)):
             middle = first + 3 + knuckle
-            ball(middle, limb, j[wrist] + (side * x, -0.006 - 0.002 * knuckle, -0.003), (length, 0.014, 0.039 - 0.005 * knuckle))
+            ball(
+                middle,
+                limb,
+                j[wrist] + (side * x, -0.006 - 0.002 * knuckle, -0.003),
+                (length, 0.014, 0.039 - 0.005 * knuckle),
+            )
         for knuckle, radius in ((0, 0.016), (1, 0.014)):
             thumb = first + 12 + knuckle
-            add(thumb, limb, j[thumb], j[thumb + 1] + (side * 0.008 * knuckle, 0, 0.004 * knuckle), radius, radius - 0.002)
+            add(
+                thumb,
+                limb,
+                j[thumb],
+                j[thumb + 1] + (side * 0.008 * knuckle, 0, 0.004 * knuckle),
+                radius,
+                radius - 0.002,
+            )
     return parts
 
 
@@ -293,7 +319,7 @@ def _surface(
         leaving = inside[tuple(crossed.T)]
         quads.append(np.where(leaving[:, None], quad, quad[:, ::-1]))
     quads_array = np.concatenate(quads)
-    for _ in range(4):
+    for _ in range(3):
         vertices_m = _onto_surface(distance, vertices_m)
     vertices_m = np.round(vertices_m, 5)
     a, b, c, d = (vertices_m[quads_array[:, i]] for i in range(4))
@@ -315,12 +341,10 @@ def _near_surface(distance: Callable[[np.ndarray], np.ndarray], corners_m: np.nd
 
 
 def _onto_surface(distance: Callable[[np.ndarray], np.ndarray], points_m: np.ndarray) -> np.ndarray:
-    step_m = 1e-4
-    gradient = np.stack(
-        [(distance(points_m + step_m * e) - distance(points_m - step_m * e)) / (2 * step_m) for e in np.eye(3)], axis=-1
-    )
+    here_m, step_m = distance(points_m), 1e-5
+    gradient = np.stack([(distance(points_m + step_m * e) - here_m) / step_m for e in np.eye(3)], axis=-1)
     squared = np.maximum((gradient**2).sum(-1), 0.25)
-    move_m = -(distance(points_m) / squared)[:, None] * gradient
+    move_m = -(here_m / squared)[:, None] * gradient
     length_m = np.linalg.norm(move_m, axis=-1, keepdims=True)
     return points_m + move_m * np.minimum(1.0, 0.01 / np.maximum(length_m, 1e-9))
 
@@ -380,7 +404,9 @@ def _joint_regressor(vertices_m: np.ndarray, joints_m: np.ndarray, girth_m: np.n
     regressor = np.zeros((55, len(vertices_m)))
     for joint in range(55):
         near = np.argsort(np.linalg.norm(vertices_m - joints_m[joint], axis=1), kind="stable")[:120]
-        rows = np.concatenate([np.ones((1, 120)), (vertices_m[near] - joints_m[joint]).T, girth_m[near].T.astype(float)])
+        rows = np.concatenate(
+            [np.ones((1, 120)), (vertices_m[near] - joints_m[joint]).T, girth_m[near].T.astype(float)]
+        )
         regressor[joint, near] = np.linalg.lstsq(rows, np.array([1.0, 0, 0, 0, 0, 0, 0]), rcond=1e-9)[0]
     return regressor
 
@@ -391,7 +417,9 @@ def _dress(vertices_m: np.ndarray, joints_m: np.ndarray, weights: np.ndarray) ->
     main = weights.argmax(1)
     parts = np.full(len(vertices_m), skin, np.uint8)
     parts[np.isin(main, [3, 6, 9, 13, 14])] = shirt
-    upper_arm = np.isin(main, [16, 17]) & (np.abs(vertices_m[:, 0]) < 0.75 * abs(joints_m[18, 0]) + 0.25 * abs(joints_m[16, 0]))
+    upper_arm = np.isin(main, [16, 17]) & (
+        np.abs(vertices_m[:, 0]) < 0.75 * abs(joints_m[18, 0]) + 0.25 * abs(joints_m[16, 0])
+    )
     parts[upper_arm] = shirt
     neck = vertices_m - joints_m[12]
     parts[(main == 12) & (neck[:, 1] + 0.5 * neck[:, 2] < 0.0)] = shirt

@@ -11,12 +11,13 @@ Reference: Guo et al., Generating Diverse and Natural 3D Human Motions from Text
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import roma
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from egoreact.errors import EgoReactError
 from egoreact.motion.kinematics import shortest_rotation
@@ -140,7 +141,7 @@ def decode_from(
     root_xz_m = (next_root_xz_m - step_xz_m).to(features.dtype)
 
     local_m = features[..., POSITIONS].unflatten(-1, (NUM_JOINTS - 1, 3))
-    root_m = F.pad(features[..., ROOT_HEIGHT], (1, 1))[..., None, :]
+    root_m = functional.pad(features[..., ROOT_HEIGHT], (1, 1))[..., None, :]
     joints_m = _turn(-half_yaw.to(features.dtype)[..., None], torch.cat([root_m, local_m], dim=-2))
     joints_m = joints_m + torch.stack(
         [root_xz_m[..., 0], torch.zeros_like(root_xz_m[..., 0]), root_xz_m[..., 1]], dim=-1
@@ -175,7 +176,9 @@ def retarget(joints_m: Float[Tensor, "*batch frames 22 3"]) -> Float[Tensor, "*b
     bones_m = _bones(joints_m)
     lengths_m = bones_m.norm(dim=-1, keepdim=True)
     if bool((lengths_m[..., 1:, :] < 1e-6).any()):
-        raise EgoReactError("have a bone of zero length", where="joints", remedy="give 22 distinct joints in SMPL's order")
+        raise EgoReactError(
+            "have a bone of zero length", where="joints", remedy="give 22 distinct joints in SMPL's order"
+        )
     reference_m = torch.as_tensor(BONE_LENGTHS_M, dtype=joints_m.dtype, device=joints_m.device)
     legs = [_RIGHT_KNEE, _RIGHT_ANKLE]
     leg_m = lengths_m[..., legs, 0].sum(-1).mean(-1)
@@ -272,12 +275,14 @@ def check_joints(joints_m: Tensor, *, min_frames: int = 1, where: str = "joints"
     finite = torch.isfinite(joints_m)
     if not bool(finite.all()):
         *_, frame, joint, _ = (int(index) for index in (~finite).nonzero()[0])
-        raise EgoReactError(f"are not finite (frame {frame}, joint {joint})", where=where, remedy="repair or drop the clip")
+        raise EgoReactError(
+            f"are not finite (frame {frame}, joint {joint})", where=where, remedy="repair or drop the clip"
+        )
 
 
 def _bones(joints_m: Tensor) -> Tensor:
     """(…, 22, 3) from parent to joint; zeros for the root."""
-    return F.pad(joints_m[..., 1:, :] - joints_m[..., list(PARENTS[1:]), :], (0, 0, 1, 0))
+    return functional.pad(joints_m[..., 1:, :] - joints_m[..., list(PARENTS[1:]), :], (0, 0, 1, 0))
 
 
 def _turn(half_yaw: Tensor, vectors: Tensor) -> Tensor:
@@ -321,7 +326,7 @@ def _smooth(signal: Tensor) -> Tensor:
     kernel = (kernel / kernel.sum()).to(signal)
     *batch, frames, channels = signal.shape
     rows = signal.movedim(-1, -2).reshape(-1, 1, frames)
-    smooth = F.conv1d(F.pad(rows, (radius, radius), mode="replicate"), kernel[None, None])
+    smooth = functional.conv1d(functional.pad(rows, (radius, radius), mode="replicate"), kernel[None, None])
     return smooth.reshape(*batch, channels, frames).movedim(-2, -1)
 
 
@@ -335,7 +340,7 @@ def _chain_rotations(joints_m: Tensor, half_yaw: Tensor) -> Tensor:
     heading = torch.stack([zero, torch.sin(half_yaw), zero, torch.cos(half_yaw)], dim=-1)
     before = [heading] * (NUM_JOINTS - 1)
     for chain in CHAINS:
-        for parent, joint in zip(chain[1:], chain[2:], strict=False):
+        for parent, joint in pairwise(chain[1:]):
             before[joint - 1] = world[..., parent - 1, :]
     local = roma.quat_product(roma.quat_conjugation(torch.stack(before, dim=-2)), world)
     return roma.unitquat_to_rotmat(local)

@@ -49,5 +49,7 @@ _T_POSE = (
     (.54, .81, -.23), (-.54, .81, -.23), (0, .78, .62), (.94, .31, -.09), (-.94, .31, -.09), (1, -.05, -.10),
     (-1, -.05, -.10), (1, .04, 0), (-1, .04, 0),
 )  # fmt: skip
-T_POSE_OFFSETS_M = BONE_LENGTHS_M[:, None] * (_T_POSE / np.maximum(np.linalg.norm(_T_POSE, axis=-1, keepdims=True), 1e-9))
+T_POSE_OFFSETS_M = BONE_LENGTHS_M[:, None] * (
+    _T_POSE / np.maximum(np.linalg.norm(_T_POSE, axis=-1, keepdims=True), 1e-9)
+)
 """(22, 3) from parent to joint where all SMPL-X rotations are zero: a person in a T pose, with the reference lengths."""

@@ -27,7 +27,9 @@ def usable_rows(folder: Path, split: Split, quarantined: frozenset[str] = frozen
     manifest = read_manifest(folder)
     rows = manifest[(manifest["split"] == split) & ~manifest["clip_id"].isin(list(quarantined))]
     if rows.empty:
-        raise EgoReactError(f"no usable clips in the {split} split", where=folder, remedy="build more, or see the alignment report")
+        raise EgoReactError(
+            f"no usable clips in the {split} split", where=folder, remedy="build more, or see the alignment report"
+        )
     verify_shards(folder, rows)
     return rows
 
@@ -80,7 +82,9 @@ def load_pictures(folder: Path, rows: pd.DataFrame, *, side: int, every: int = F
         parts["depth_m"].append(_shrink(clip.depth_m[::every], side).astype(np.float32))
         parts["segmentation"].append(_shrink(clip.segmentation[::every], side))
     if not parts["rgb"]:
-        raise EgoReactError("no clip has depth and segmentation", where=folder, remedy="build simulated clips: egoreact hrd build")
+        raise EgoReactError(
+            "no clip has depth and segmentation", where=folder, remedy="build simulated clips: egoreact hrd build"
+        )
     return Pictures(**{name: torch.from_numpy(np.concatenate(arrays)) for name, arrays in parts.items()})
 
 

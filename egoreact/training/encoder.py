@@ -34,7 +34,9 @@ class EncoderTrainingConfig:
 
 
 class EncoderLearner(Learner):
-    def __init__(self, encoder: FrameEncoder, pictures: Pictures, held_out: Pictures | None, config: EncoderTrainingConfig):
+    def __init__(
+        self, encoder: FrameEncoder, pictures: Pictures, held_out: Pictures | None, config: EncoderTrainingConfig
+    ):
         self.module = encoder
         self.pictures, self.held_out, self.config = pictures, held_out, config
         self.num_samples = len(pictures.rgb)
@@ -68,14 +70,18 @@ class EncoderLearner(Learner):
         for rgb, depth_m, segmentation in zip(*(part.split(64) for part in vars(self.held_out).values()), strict=True):
             perceived: Perception = self.module(preprocess(rgb, self.module.config.vit.image_size_px))
             known = depth_m > MIN_DEPTH_M
-            error += float(((perceived.features.depth_m - depth_m).abs() / depth_m.clamp(min=MIN_DEPTH_M))[known].mean()) * len(rgb)
+            error += float(
+                ((perceived.features.depth_m - depth_m).abs() / depth_m.clamp(min=MIN_DEPTH_M))[known].mean()
+            ) * len(rgb)
             there = object_truth(depth_m, segmentation.long())[..., 0] > 0.5
             right += float(((perceived.objects[..., 0] > 0) == there).float().mean()) * len(rgb)
             count += len(rgb)
         return {"depth_relative_error": error / count, "presence_accuracy": right / count}
 
 
-def object_truth(depth_m: Float[Tensor, "n side side"], segmentation: Int[Tensor, "n side side"]) -> Float[Tensor, "n 6 4"]:
+def object_truth(
+    depth_m: Float[Tensor, "n side side"], segmentation: Int[Tensor, "n side side"]
+) -> Float[Tensor, "n 6 4"]:
     """Of each object class: presence, centre x and y in [−1, 1], and nearness 1 / (0.5 + median-ish depth)."""
     mask = torch.stack([segmentation == c for c in range(1, OBJECT_CLASSES + 1)], dim=1).float()
     area = mask.sum((-2, -1))

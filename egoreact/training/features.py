@@ -1,7 +1,5 @@
 """Frame features, computed once: a file per shard and encoder, named by both digests, holding what the tokens see."""
 
-import multiprocessing
-import os
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from torch import Tensor
 from egoreact.errors import EgoReactError
 from egoreact.files import sha256_json, whole_file
 from egoreact.hrd.shards import read_shard
+from egoreact.processes import map_in_processes
 from egoreact.progress import Progress
 from egoreact.training.data import token_frames
 from egoreact.vision.frame_encoder import FrameEncoder, FrameEncoderConfig, FrameFeatures
@@ -35,16 +34,15 @@ def extract_features(
         A digest that names the features (of the encoder and every shard), and how many shards were encoded now.
     """
     encoder_digest = network_digest(encoder_folder)
-    shards = dict(manifest.drop_duplicates("shard").sort_values("shard")[["shard", "shard_sha256"]].itertuples(index=False))
+    shards = dict(
+        manifest.drop_duplicates("shard").sort_values("shard")[["shard", "shard_sha256"]].itertuples(index=False)
+    )
     paths = {name: features_path(cache, digest, encoder_digest) for name, digest in shards.items()}
     wanted = [(folder / name, path) for name, path in paths.items() if not path.is_file()]
     progress = Progress("extract_features", len(shards), "shards")
     progress.advance(len(shards) - len(wanted), "from the cache")
-    if wanted:
-        processes = min(workers or os.cpu_count() or 1, len(wanted))
-        with multiprocessing.get_context("spawn").Pool(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for _ in pool.imap_unordered(partial(_extract_shard, encoder_folder), wanted):
-                progress.advance()
+    for _ in map_in_processes(partial(_extract_shard, encoder_folder), wanted, workers=workers):
+        progress.advance()
     return sha256_json([encoder_digest, shards]), len(wanted)
 
 
@@ -53,9 +51,7 @@ def _extract_shard(encoder_folder: Path, item: tuple[Path, Path]) -> None:
     encoder = load_network(encoder_folder, FrameEncoderConfig, FrameEncoder)
     tensors: dict[str, Tensor] = {}
     for clip in read_shard(shard):
-        parts = [
-            encoder.encode(torch.from_numpy(np.stack(frames))) for frames in _in_batches(list(token_frames(clip)))
-        ]
+        parts = [encoder.encode(torch.from_numpy(np.stack(frames))) for frames in _in_batches(list(token_frames(clip)))]
         if parts:
             tensors[f"{clip.id}/semantic"] = torch.cat([part.semantic for part in parts])
             tensors[f"{clip.id}/depth_m"] = torch.cat([part.depth_m for part in parts]).half()
@@ -77,7 +73,9 @@ def load_features(cache: Path, rows: pd.DataFrame, encoder_digest: str) -> dict[
     for (shard, digest), clips in rows.groupby(["shard", "shard_sha256"]):
         path = features_path(cache, digest, encoder_digest)
         if not path.is_file():
-            raise EgoReactError(f"features of {shard} are not in the cache", where=path, remedy="extract them again: make run")
+            raise EgoReactError(
+                f"features of {shard} are not in the cache", where=path, remedy="extract them again: make run"
+            )
         tensors = read_tensors(path)
         for clip_id in clips["clip_id"]:
             if f"{clip_id}/semantic" in tensors:

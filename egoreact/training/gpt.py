@@ -135,7 +135,9 @@ def head_velocity_of(
     return nn.functional.pad((head[:, :, -1] - head[:, :, -2])[:, :-1], (0, 0, 1, 0))
 
 
-def write_reaction_data(path: Path, samples: ReactionSamples, held_out: ReactionSamples, normaliser: Normaliser) -> None:
+def write_reaction_data(
+    path: Path, samples: ReactionSamples, held_out: ReactionSamples, normaliser: Normaliser
+) -> None:
     """One safetensors file that `make_reaction_learner` reads on every rank."""
     with whole_file(path) as beside:
         write_tensors(

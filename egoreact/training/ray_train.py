@@ -194,7 +194,7 @@ def _fit_with_ray(job: _Job, max_failures: int) -> FitResult:
     threads = {"OMP_NUM_THREADS": str(resources.threads_per_worker), "OMP_WAIT_POLICY": "PASSIVE"}
     for attempt in range(max_failures + 1):
         trainer = TorchTrainer(
-            _worker,
+            _worker,  # type: ignore[arg-type]  # Ray's annotation knows no return value; its Result does
             train_loop_config={"job": job},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=resources.num_workers,
@@ -205,7 +205,7 @@ def _fit_with_ray(job: _Job, max_failures: int) -> FitResult:
                 name=job.run_name,
                 storage_path=job.storage if job.folder is None else str(job.folder.parent),
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
-                worker_runtime_env={"env_vars": threads},
+                worker_runtime_env={"env_vars": threads},  # type: ignore[call-arg]  # of Train V2
             ),
             torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
         )
@@ -237,17 +237,13 @@ def _raise_unless_retried(error: Any, job: _Job, attempt: int, max_failures: int
 
 
 def _cause(failure: BaseException) -> BaseException:
-    """Ray wraps what the training function raised; a dead worker's error is an OSError of sorts to us."""
-    from ray.exceptions import RayError
-
-    inner = getattr(failure, "cause", None) or failure.__cause__
-    if isinstance(inner, Exception):
-        return _cause(inner)
-    return OSError(str(failure).strip() or type(failure).__name__) if isinstance(failure, RayError) else failure
+    """What the training function raised on a worker; where it raised nothing, the worker itself is what failed."""
+    raised = getattr(failure, "_base_exc", None)  # of Ray Train's UserExceptionWithTraceback
+    return OSError(str(failure).strip() or type(failure).__name__) if raised is None else raised
 
 
 def _settle(job: _Job, result: Any) -> FitResult:
-    """Notes that the run is finished, removes what a killed attempt left, and gives the checkpoint as a local folder."""
+    """Notes that the run is finished and removes what a killed attempt left; the checkpoint as a local folder."""
     values = result.return_value
     name = Path(result.checkpoint.path).name
     note = {"identity": job.identity, "step": values["step"], "metrics": values["metrics"], "checkpoint": name}

@@ -151,4 +151,3 @@ def _encode(
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
     return buffer.getvalue()
-

@@ -7,6 +7,7 @@ from egoreact.evaluation.protocol import EvaluationSet
 from egoreact.models.motion_evaluator import MotionEvaluator
 from egoreact.training.evaluator import train_evaluator
 
+
 @pytest.fixture(scope="session")
 def clips() -> EvaluationSet:
     return EvaluationSet(test=make_clips(24, seed=10_000), training=make_clips(64, seed=0))

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from egoreact.evaluation.protocol import EvaluationClip
-from egoreact.motion.representation import encode
 from egoreact.models.motion_evaluator import MotionEvaluatorConfig
+from egoreact.motion.representation import encode
 from egoreact.motion.skeleton import NUM_JOINTS, PARENTS, REST_OFFSETS_M
 from egoreact.training.evaluator import EvaluatorTrainingConfig
 from egoreact.training.loop import LoopConfig
@@ -56,4 +56,3 @@ def make_clips(count: int, seed: int) -> list[EvaluationClip]:
         )
         for i in range(count)
     ]
-

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import scipy.linalg
+from plain_motion import rest_pose_m
+
 from egoreact.errors import EgoReactError
 from egoreact.evaluation import metrics
 from egoreact.motion.skeleton import HEAD
-
-from plain_motion import rest_pose_m
 
 
 def fid_by_sqrtm(a: np.ndarray, b: np.ndarray) -> float:

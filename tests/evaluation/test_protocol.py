@@ -73,7 +73,9 @@ def test_a_model_that_copies_truth_scores_as_truth(clips: EvaluationSet, evaluat
         assert record.figures[name] == pytest.approx(record.truth[name])
 
 
-def test_a_model_that_reacts_to_something_else_does_not(clips: EvaluationSet, evaluator: MotionEvaluator, evaluated) -> None:
+def test_a_model_that_reacts_to_something_else_does_not(
+    clips: EvaluationSet, evaluator: MotionEvaluator, evaluated
+) -> None:
     opposite = {"step_left": "step_right", "step_right": "step_left", "duck": "step_back", "step_back": "duck"}
     record = evaluate(
         lambda perceptions, seed: good_model([(opposite[kind], i) for kind, i in perceptions], seed),
@@ -145,12 +147,17 @@ def test_clips_of_several_lengths(evaluator: MotionEvaluator, clips: EvaluationS
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda perceptions, seed: [make_features("duck", 0)[:-1] for _ in perceptions], r"generated, clip duck-10000-0: motion of shape \(23, 263\)"),
+        (
+            lambda perceptions, seed: [make_features("duck", 0)[:-1] for _ in perceptions],
+            r"generated, clip duck-10000-0: motion of shape \(23, 263\)",
+        ),
         (lambda perceptions, seed: [make_features("duck", 0)], "1 motions for 24 clips"),
         (lambda perceptions, seed: [np.full((24, 263), np.nan) for _ in perceptions], "NaN"),
     ],
 )
-def test_a_broken_model_is_named(model, message: str, clips: EvaluationSet, evaluator: MotionEvaluator, tmp_path: Path) -> None:
+def test_a_broken_model_is_named(
+    model, message: str, clips: EvaluationSet, evaluator: MotionEvaluator, tmp_path: Path
+) -> None:
     with pytest.raises(EgoReactError, match=message):
         evaluate(model, clips, evaluator, **SETTINGS, table_path=tmp_path / "clips.parquet")
     assert not list(tmp_path.iterdir())

@@ -30,7 +30,9 @@ def failing(clip: Clip) -> set[str]:
 
 def late_camera(clip: Clip, frames: int) -> Clip:
     """The camera that was there `frames` frames ago."""
-    return changed(clip, T_world_camera=clip.T_world_camera[np.clip(np.arange(clip.num_frames) - frames, 0, clip.num_frames - 1)])
+    return changed(
+        clip, T_world_camera=clip.T_world_camera[np.clip(np.arange(clip.num_frames) - frames, 0, clip.num_frames - 1)]
+    )
 
 
 def with_depth(clip: Clip, scale: float) -> Clip:
@@ -131,7 +133,9 @@ def test_every_bound_can_be_failed():
 
 
 def test_one_bad_frame_is_caught_by_the_worst_frame_alone(good):
-    found = failing(changed(good, T_world_camera=poked(good.T_world_camera, good.T_world_camera[20, 0, 3] + 0.12, 20, 0, 3)))
+    found = failing(
+        changed(good, T_world_camera=poked(good.T_world_camera, good.T_world_camera[20, 0, 3] + 0.12, 20, 0, 3))
+    )
     assert "camera_position_error_cm_max" in found
     assert "camera_position_error_cm_mean" not in found
 
@@ -156,13 +160,18 @@ def test_without_head_rotation_what_needs_it_is_unknown_and_the_rest_still_works
         "camera_position_error_cm_mean", "camera_position_error_cm_max",
         "camera_rotation_error_deg_mean", "camera_rotation_error_deg_max",
     ]  # fmt: skip
-    away = changed(blind, T_world_camera=poked(good.T_world_camera, good.T_world_camera[:, 1, 3] + 0.3, slice(None), 1, 3))
+    away = changed(
+        blind, T_world_camera=poked(good.T_world_camera, good.T_world_camera[:, 1, 3] + 0.3, slice(None), 1, 3)
+    )
     assert "camera_distance_error_cm_max" in failing(away)
     assert "lag_frames" in failing(late_camera(blind, 3))
 
 
 def test_still_clip_has_no_lag(good):
-    still = {name: np.repeat(getattr(good, name)[:1], good.num_frames, axis=0) for name in ("joints_m", "T_world_camera", "head_rotation")}
+    still = {
+        name: np.repeat(getattr(good, name)[:1], good.num_frames, axis=0)
+        for name in ("joints_m", "T_world_camera", "head_rotation")
+    }
     row = measure(changed(good, **still))
     assert row["lag_frames"] is None
     assert "lag_frames" not in {failure.measure for failure in failures(row)}
@@ -172,7 +181,9 @@ def test_depth_scale_needs_no_segmentation_and_no_size_of_the_videos(good):
     bare = changed(good, segmentation_mkv=None)
     assert measure(bare)["depth_scale_ratio"] == pytest.approx(1.0, abs=0.02)
     small = np.stack([cv2.resize(frame, (24, 20), interpolation=cv2.INTER_NEAREST_EXACT) for frame in good.depth_m])
-    assert measure(changed(bare, depth_mkv=encode_depth(small * np.float32(0.8))))["depth_scale_ratio"] == pytest.approx(0.8, abs=0.03)
+    assert measure(changed(bare, depth_mkv=encode_depth(small * np.float32(0.8))))[
+        "depth_scale_ratio"
+    ] == pytest.approx(0.8, abs=0.03)
 
 
 def test_depth_that_shows_no_floor_says_nothing(good):

@@ -57,7 +57,9 @@ def test_damaged_groups_are_refused(make_clip):
     assert "lacks mp4, motion.npz" in refused({name: good[name] for name in ("json", "camera.npz")})
     assert "not a clip record" in refused(good | {"json": b"{}"})
     assert "not a clip record" in refused(good | {"json": b"\xff"})
-    assert "schema version 9" in refused(good | {"json": json.dumps(json.loads(good["json"]) | {"schema_version": 9}).encode()})
+    assert "schema version 9" in refused(
+        good | {"json": json.dumps(json.loads(good["json"]) | {"schema_version": 9}).encode()}
+    )
     assert "joints has shape (9, 21, 3)" in refused(good | {"motion.npz": npz(joints=np.zeros((9, 21, 3)))})
     assert "T_world_camera has shape (8, 4, 4)" in refused(
         good | {"camera.npz": npz(K=np.eye(3), T_world_camera=np.zeros((8, 4, 4)))}

@@ -29,10 +29,15 @@ def test_comes_back_as_it_was(folder, untrained_bundle):
 
 def test_the_same_weights_give_the_same_digest(untrained_bundle, tmp_path):
     assert untrained_bundle.save(tmp_path / "a").digest == untrained_bundle.save(tmp_path / "b").digest
-    assert Bundle.untrained(tiny().reaction, seed=2).save(tmp_path / "c").digest != untrained_bundle.save(tmp_path / "d").digest
+    assert (
+        Bundle.untrained(tiny().reaction, seed=2).save(tmp_path / "c").digest
+        != untrained_bundle.save(tmp_path / "d").digest
+    )
 
 
-@pytest.mark.parametrize("name", ["encoder.safetensors", "tokenizer.safetensors", "gpt.safetensors", "statistics.safetensors", "card.md"])
+@pytest.mark.parametrize(
+    "name", ["encoder.safetensors", "tokenizer.safetensors", "gpt.safetensors", "statistics.safetensors", "card.md"]
+)
 def test_a_changed_byte_is_refused_and_named(folder, name):
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -47,7 +52,9 @@ def test_a_missing_file_is_named(folder):
         Bundle.load(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff\xfe", b'{"schema_version": 1}', b'{"schema_version": 99}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b"\xff\xfe", b'{"schema_version": 1}', b'{"schema_version": 99}']
+)
 def test_another_manifest_is_refused(folder, content):
     (folder / "bundle.json").write_bytes(content)
     with pytest.raises(EgoReactError) as caught:

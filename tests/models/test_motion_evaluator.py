@@ -121,7 +121,10 @@ def edit(change):
     ("damage", "message"),
     [
         (flip_a_byte, "motion_evaluator.safetensors: its bytes differ from the SHA-256"),
-        (lambda folder: (folder / "motion_evaluator.safetensors").unlink(), "motion_evaluator.safetensors: no such file"),
+        (
+            lambda folder: (folder / "motion_evaluator.safetensors").unlink(),
+            "motion_evaluator.safetensors: no such file",
+        ),
         (lambda folder: (folder / "motion_evaluator.json").write_text("{}"), "is no evaluator's description"),
         (edit(lambda content: content.update(schema_version=9)), "schema version 9"),
         (edit(lambda content: content["config"].update(hidden=13)), "does not fit"),

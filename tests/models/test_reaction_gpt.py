@@ -89,9 +89,7 @@ def test_a_rows_draw_does_not_depend_on_its_neighbours():
     together = sample_tokens(
         logits, temperature=1.0, top_fraction=0.5, generators=[torch.Generator().manual_seed(s) for s in range(5)]
     )
-    alone = sample_tokens(
-        logits[3:4], temperature=1.0, top_fraction=0.5, generators=[torch.Generator().manual_seed(3)]
-    )
+    alone = sample_tokens(logits[3:4], temperature=1.0, top_fraction=0.5, generators=[torch.Generator().manual_seed(3)])
     assert together[3] == alone[0]
 
 

@@ -58,7 +58,9 @@ def test_head_velocity_is_of_decoded_motion(untrained_bundle):
     side = untrained_bundle.config.encoder.depth_side
     heads: list[torch.Tensor] = []
     for t in range(6):
-        step = stream.step(FrameFeatures(torch.randn(2, 32, generator=generator), torch.rand(2, side, side, generator=generator)))
+        step = stream.step(
+            FrameFeatures(torch.randn(2, 32, generator=generator), torch.rand(2, side, side, generator=generator))
+        )
         expected = heads[-1] - heads[-2] if t else torch.zeros(2, 3)
         assert torch.equal(step.head_velocity_m, expected)
         assert t == 0 or bool((step.head_velocity_m.abs() > 0).any())

@@ -21,7 +21,11 @@ CONFIG = LoopConfig(
 def run(folder, learner=None, config=CONFIG, identity="a", **kwargs):
     reports = {}
     result = fit(
-        learner or RegressionLearner(), config, store=FolderStore(folder, identity), on_metrics=reports.__setitem__, **kwargs
+        learner or RegressionLearner(),
+        config,
+        store=FolderStore(folder, identity),
+        on_metrics=reports.__setitem__,
+        **kwargs,
     )
     return result, reports
 
@@ -30,7 +34,7 @@ def figures(reports):
     return {step: {k: v for k, v in r.items() if k != "train/samples_per_second"} for step, r in reports.items()}
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -43,7 +47,7 @@ class Interrupted(RegressionLearner):
 
     def loss(self, batch, draws):
         if draws.step == self.at:
-            raise Killed
+            raise KilledError
         return super().loss(batch, draws)
 
 
@@ -67,7 +71,7 @@ def test_warm_up_is_linear_and_the_cut_comes_once():
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, died_at, dropout):
     whole, whole_reports = run(tmp_path / "whole", RegressionLearner(dropout=dropout))
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(tmp_path / "killed", Interrupted(died_at, dropout=dropout))
     resumed, resumed_reports = run(tmp_path / "killed", RegressionLearner(dropout=dropout))
     assert resumed.resumed_from == died_at // 5 * 5
@@ -101,7 +105,7 @@ def test_keeps_the_newest_two_and_no_pickle(tmp_path):
 
 
 def test_leftovers_of_a_kill_while_writing_are_passed_over_and_removed(tmp_path, caplog):
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(tmp_path, Interrupted(12))
     (tmp_path / ".checkpoint-000000015-x1").mkdir()
     torn = tmp_path / "checkpoint-000000010" / OPTIMIZER
@@ -148,7 +152,7 @@ def test_an_infinite_gradient_of_a_finite_loss_is_refused(tmp_path):
             value = super().loss(batch, draws)["loss"]
             return {"loss": value + torch.sqrt(value - value.detach())}
 
-    with pytest.raises(EgoReactError, match="gradient's norm is (inf|nan) at step 0"):
+    with pytest.raises(EgoReactError, match=r"gradient's norm is (inf|nan) at step 0"):
         run(tmp_path, Steep())
 
 
@@ -173,7 +177,9 @@ def test_validates_and_shows_when_due(tmp_path):
     shown = {}
     config = replace(CONFIG, validate_every=10, preview_every=10)
     result, reports = run(
-        tmp_path, config=config, on_preview=lambda step, folder: shown.update({step: (folder / "weights.txt").read_text()})
+        tmp_path,
+        config=config,
+        on_preview=lambda step, folder: shown.update({step: (folder / "weights.txt").read_text()}),
     )
     assert [step for step, report in reports.items() if "val/error" in report] == [10, 20]
     assert reports[20]["val/error"] < reports[10]["val/error"]

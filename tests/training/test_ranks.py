@@ -1,20 +1,17 @@
 """Two processes that train together against one that trains alone."""
 
-import socket
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import safetensors.torch
 import torch
-import torch.distributed
-import torch.multiprocessing
-from learners import RegressionLearner, UnevenLearner
+from learners import RegressionLearner, UnevenLearner, on_two_processes
 
 from egoreact.errors import EgoReactError
 from egoreact.training.checkpoint import MODULE, FolderStore
 from egoreact.training.loop import LoopConfig, fit
 from egoreact.training.vqvae import make_tokenizer_learner
-from egoreact.training.world import World
 
 CONFIG = LoopConfig(steps=12, batch_size=12, learning_rate=2e-3, log_every=3, checkpoint_every=6, seed=5)
 
@@ -32,42 +29,25 @@ def train(kind, arguments, folder, world=None, config=CONFIG):
     return reports
 
 
-def rank(index: int, port: int, folder, arguments: dict, answers) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=index, world_size=2)
-    world = World.of_process_group(torch.device("cpu"))
+def train_all(folder, arguments, world, answers) -> None:
     for kind in ("regression", "uneven", "tokenizer"):
         # Stopped half way: the second half starts from the checkpoint.
         train(kind, arguments, folder / kind, world, replace(CONFIG, steps=6))
-        answers.put((index, kind, train(kind, arguments, folder / kind, world)))
+        answers.put((world.rank, kind, train(kind, arguments, folder / kind, world)))
     for kind in ("local mean", "poisoned"):
         learner = RegressionLearner(local_mean=True) if kind == "local mean" else RegressionLearner(poisoned=30)
         try:
             fit(learner, CONFIG, store=FolderStore(folder / kind, "x"), world=world)
         except EgoReactError as error:
-            answers.put((index, kind, str(error)))
-    torch.distributed.destroy_process_group()
+            answers.put((world.rank, kind, str(error)))
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory, tokenizer_arguments):
     """What two ranks report, {(rank, kind): reports or error}, and the folder of their checkpoints."""
     folder = tmp_path_factory.mktemp("pair")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = torch.multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    processes = [
-        context.Process(target=rank, args=(index, port, folder, tokenizer_arguments, answers)) for index in range(2)
-    ]
-    for process in processes:
-        process.start()
-    got = [answers.get(timeout=120) for _ in range(10)]
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 0
-    return {(index, kind): answer for index, kind, answer in got}, folder
+    answers = on_two_processes(partial(train_all, folder, tokenizer_arguments))
+    return {(index, kind): answer for index, kind, answer in answers}, folder
 
 
 @pytest.mark.parametrize("kind", ["regression", "uneven", "tokenizer"])
@@ -102,7 +82,7 @@ def test_ranks_that_drift_apart_are_seen(pair):
 
 
 def test_a_nan_on_one_rank_stops_both_and_names_its_part_of_the_batch(pair):
-    answers, folder = pair
+    answers, _ = pair
     assert answers[0, "poisoned"] == answers[1, "poisoned"]
     samples = answers[0, "poisoned"].split("samples ")[1].split(";")[0].split(", ")
     assert "30" in samples and len(samples) == CONFIG.batch_size // 2

@@ -13,7 +13,9 @@ from egoreact.training.loop import LoopConfig, fit
 from egoreact.training.vqvae import TokenizerLearner, TokenizerTrainingConfig, make_tokenizer_learner
 from egoreact.training.world import Draws
 
-CONFIG = LoopConfig(steps=20, batch_size=8, learning_rate=2e-3, warmup_steps=5, log_every=5, checkpoint_every=10, seed=1)
+CONFIG = LoopConfig(
+    steps=20, batch_size=8, learning_rate=2e-3, warmup_steps=5, log_every=5, checkpoint_every=10, seed=1
+)
 TINY = VQVAEConfig(width=16, code_dim=8, codebook_size=32, residual_blocks=1)
 
 

@@ -37,7 +37,9 @@ def test_the_same_frames_give_the_same_bytes(ramp):
     assert video.encode_depth(ramp[..., 0].astype(np.float32)) == video.encode_depth(ramp[..., 0].astype(np.float32))
 
 
-@pytest.mark.parametrize(("fps", "expected"), [(20, range(40)), (10, range(0, 40, 2)), (40, [k // 2 for k in range(80)])])
+@pytest.mark.parametrize(
+    ("fps", "expected"), [(20, range(40)), (10, range(0, 40, 2)), (40, [k // 2 for k in range(80)])]
+)
 def test_resampling_takes_the_newest_frame_at_each_tick(ramp, fps, expected):
     read = video.read_video(video.encode_video(ramp, crf=1), fps=fps)
     np.testing.assert_allclose(read[:, 32, 32, 0], ramp[list(expected), 32, 32, 0], atol=3)

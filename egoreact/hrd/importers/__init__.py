@@ -79,7 +79,9 @@ def import_recording(
         case "egoego":
             return _clips_of_egoego(read_egoego(path), path, split, licence, config)
         case "bvh":
-            motion = read_mocap(path, metres_per_unit=config.metres_per_unit, to_reference_body=config.to_reference_body)
+            motion = read_mocap(
+                path, metres_per_unit=config.metres_per_unit, to_reference_body=config.to_reference_body
+            )
             return _clips_of_mocap(motion, path, split, licence, config)
         case _:
             assert_never(found)
@@ -101,7 +103,9 @@ def append_clips(hrd_folder: Path, clips: Sequence[Clip]) -> list[Path]:
     for clip in clips:
         if clip.id in taken:
             raise EgoReactError(
-                f"clip id {clip.id} is there already", where=hrd_folder / MANIFEST, remedy="import it once, or rename the recording"
+                f"clip id {clip.id} is there already",
+                where=hrd_folder / MANIFEST,
+                remedy="import it once, or rename the recording",
             )
         taken.add(clip.id)
     hrd_folder.mkdir(parents=True, exist_ok=True)
@@ -134,14 +138,18 @@ def _kind_of(path: Path) -> Literal["egoego", "bvh"]:
     if not path.exists():
         raise EgoReactError("no such file or folder", where=path, remedy="check the path")
     raise EgoReactError(
-        "is no recording this can import", where=path, remedy="give a .bvh file, or a folder with video.mp4 and body.npz"
+        "is no recording this can import",
+        where=path,
+        remedy="give a .bvh file, or a folder with video.mp4 and body.npz",
     )
 
 
 def _windows(num_frames: int, config: ImportConfig, path: Path) -> Iterator[slice]:
     if num_frames < SHORTEST_FRAMES:
         raise EgoReactError(
-            f"lasts {num_frames} frames at 20 fps", where=path, remedy=f"give at least {SHORTEST_FRAMES} frames, one second"
+            f"lasts {num_frames} frames at 20 fps",
+            where=path,
+            remedy=f"give at least {SHORTEST_FRAMES} frames, one second",
         )
     if num_frames < config.frames:
         yield slice(0, num_frames - (num_frames - 1) % 4)
@@ -153,7 +161,9 @@ def _windows(num_frames: int, config: ImportConfig, path: Path) -> Iterator[slic
         yield slice(start, start + config.frames)
 
 
-def _record(path: Path, index: int, window: slice, split: Split, licence: str, config: ImportConfig, details: dict) -> ClipRecord:
+def _record(
+    path: Path, index: int, window: slice, split: Split, licence: str, config: ImportConfig, details: dict
+) -> ClipRecord:
     return ClipRecord(
         id=clip_id_of(path, index),
         category=config.category,
@@ -165,7 +175,9 @@ def _record(path: Path, index: int, window: slice, split: Split, licence: str, c
     )
 
 
-def _clips_of_egoego(recording: EgoRecording, path: Path, split: Split, licence: str, config: ImportConfig) -> list[Clip]:
+def _clips_of_egoego(
+    recording: EgoRecording, path: Path, split: Split, licence: str, config: ImportConfig
+) -> list[Clip]:
     K = intrinsics(recording.rgb.shape[1:3], config.fov_degrees).astype(np.float32)
     details = recording.details | {"fov_degrees": config.fov_degrees, "intrinsics": "assumed"}
     return [
@@ -187,7 +199,11 @@ def _clips_of_mocap(motion: MocapMotion, path: Path, split: Split, licence: str,
     for index, window in enumerate(_windows(len(motion.joints_m), config, path)):
         joints_m, head_rotation = from_the_origin(motion.joints_m[window], motion.head_rotation[window])
         view = render_wearer_view(
-            joints_m, head_rotation, image_size_px=config.image_size_px, fov_degrees=config.fov_degrees, seed=config.seed + index
+            joints_m,
+            head_rotation,
+            image_size_px=config.image_size_px,
+            fov_degrees=config.fov_degrees,
+            seed=config.seed + index,
         )
         details = motion.details | view.details | {"fov_degrees": config.fov_degrees, "intrinsics": "rendered"}
         clips.append(

@@ -25,6 +25,8 @@ from egoreact.motion.skeleton import BONE_LENGTHS_M, FEET, JOINTS, T_POSE_OFFSET
 CMU_UNIT_M = 0.0254 / 0.45
 """CMU's skeletons are in inches over 0.45."""
 PLAUSIBLE_LEG_M = (0.5, 1.3)
+UNITS_M = (1.0, 0.01, CMU_UNIT_M, 0.0254, 0.001)
+"""Tried in this order where a dialect's own unit makes no person. Only one of them makes a leg plausible."""
 MAX_CHANNELS, MAX_FRAMES = 2_000, 1_000_000
 
 
@@ -45,7 +47,11 @@ class Dialect:
 
 
 def _sided(left: str, right: str, **roles: str) -> dict[str, str]:
-    return {f"{side}_{role}": prefix + name for side, prefix in (("left", left), ("right", right)) for role, name in roles.items()}
+    return {
+        f"{side}_{role}": prefix + name
+        for side, prefix in (("left", left), ("right", right))
+        for role, name in roles.items()
+    }
 
 
 DIALECTS: tuple[Dialect, ...] = (
@@ -53,7 +59,17 @@ DIALECTS: tuple[Dialect, ...] = (
         "poser",
         0.01,
         {"head": "head", "neck": "neck"}
-        | _sided("l", "r", hip="Thigh", knee="Shin", ankle="Foot", foot="Foot/end", shoulder="Shldr", elbow="ForeArm", wrist="Hand"),
+        | _sided(
+            "l",
+            "r",
+            hip="Thigh",
+            knee="Shin",
+            ankle="Foot",
+            foot="Foot/end",
+            shoulder="Shldr",
+            elbow="ForeArm",
+            wrist="Hand",
+        ),
         trunk=("hip", "abdomen", "chest"),
     ),
     Dialect(
@@ -61,7 +77,15 @@ DIALECTS: tuple[Dialect, ...] = (
         CMU_UNIT_M,
         {"head": "Head", "neck": "Neck1"}
         | _sided(
-            "Left", "Right", hip="UpLeg", knee="Leg", ankle="Foot", foot="ToeBase", shoulder="Arm", elbow="ForeArm", wrist="Hand"
+            "Left",
+            "Right",
+            hip="UpLeg",
+            knee="Leg",
+            ankle="Foot",
+            foot="ToeBase",
+            shoulder="Arm",
+            elbow="ForeArm",
+            wrist="Hand",
         ),
         trunk=("Hips", "Spine", "Spine1", "Neck"),
         lost_bone=("Spine1", ("Neck", "LeftShoulder", "RightShoulder")),
@@ -71,19 +95,23 @@ DIALECTS: tuple[Dialect, ...] = (
         CMU_UNIT_M,
         {"head": "Head", "neck": "Neck"}
         | _sided(
-            "Left", "Right", hip="Hip", knee="Knee", ankle="Ankle", foot="Toe", shoulder="Shoulder", elbow="Elbow", wrist="Wrist"
+            "Left",
+            "Right",
+            hip="Hip",
+            knee="Knee",
+            ankle="Ankle",
+            foot="Toe",
+            shoulder="Shoulder",
+            elbow="Elbow",
+            wrist="Wrist",
         ),
         trunk=("Hips", "Chest", "Chest2", "lowerneck"),
         lost_bone=("Chest2", ("lowerneck", "LeftCollar", "RightCollar")),
     ),
-    Dialect("smpl", 1.0, {name: name for name in JOINTS}, trunk=("pelvis", "spine1", "spine2", "spine3")),
+    Dialect("smpl", 0.01, {name: name for name in JOINTS}, trunk=("pelvis", "spine1", "spine2", "spine3")),
 )
 """poser: hip, abdomen, chest, lThigh …, centimetres. cmu_leg: LeftUpLeg, LeftLeg …; cmu_knee: LeftHip, LeftKnee …; both in
-CMU's unit, both without the thorax's own bone. smpl: this project's export, metres."""
-
-_ROLES = ("head", "neck") + tuple(
-    f"{side}_{role}" for side in ("left", "right") for role in ("hip", "knee", "ankle", "foot", "shoulder", "elbow", "wrist")
-)
+CMU's unit, both without the thorax's own bone. smpl: this project's export, centimetres."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +134,9 @@ class BvhMotion:
         """World positions, the file's unit, and world rotations of all joints."""
         return self._forward(*self._local())
 
-    def at(self, times_s: np.ndarray) -> tuple[Float[np.ndarray, "times joints 3"], Float[np.ndarray, "times joints 3 3"]]:
+    def at(
+        self, times_s: np.ndarray
+    ) -> tuple[Float[np.ndarray, "times joints 3"], Float[np.ndarray, "times joints 3 3"]]:
         """`forward` at other times: local rotations by slerp, so that bones keep their lengths."""
         translations, rotations = self._local()
         resampler = Resampler(times_s, fps=1 / self.frame_time_s, num_frames=self.num_frames)
@@ -137,7 +167,9 @@ class BvhMotion:
             if parent < 0:
                 positions[:, joint], world[:, joint] = translations[:, joint], rotations[:, joint]
             else:
-                positions[:, joint] = positions[:, parent] + np.einsum("tij,tj->ti", world[:, parent], translations[:, joint])
+                positions[:, joint] = positions[:, parent] + np.einsum(
+                    "tij,tj->ti", world[:, parent], translations[:, joint]
+                )
                 world[:, joint] = world[:, parent] @ rotations[:, joint]
         return positions, world
 
@@ -164,7 +196,9 @@ def read_bvh(path: Path) -> BvhMotion:
     except FileNotFoundError as error:
         raise EgoReactError("no such file", where=path, remedy="check the path") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise EgoReactError(f"cannot be read as text ({type(error).__name__})", where=path, remedy="give a BVH file") from error
+        raise EgoReactError(
+            f"cannot be read as text ({type(error).__name__})", where=path, remedy="give a BVH file"
+        ) from error
     names, parents, offsets, channels, line = _read_hierarchy(lines, path)
     values, frame_time_s = _read_motion(lines, line, sum(map(len, channels)), path)
     return BvhMotion(tuple(names), tuple(parents), np.array(offsets), tuple(channels), values, frame_time_s, str(path))
@@ -175,7 +209,7 @@ def read_mocap(path: Path, *, metres_per_unit: float | None = None, to_reference
 
     Args:
         path: the file.
-        metres_per_unit: the file's unit; by default the dialect's.
+        metres_per_unit: the file's unit; by default the dialect's, or else the one that makes a person.
         to_reference_body: retarget to the reference bone lengths, which training expects.
 
     Raises:
@@ -184,20 +218,12 @@ def read_mocap(path: Path, *, metres_per_unit: float | None = None, to_reference
     motion = read_bvh(path)
     index = {_plain(name): joint for joint, name in reversed(list(enumerate(motion.names)))}
     dialect = _dialect_of(index, path)
-    unit_m = dialect.metres_per_unit if metres_per_unit is None else metres_per_unit
     motion, restored = _restore_lost_bone(motion, dialect, index)
     skipped = _reference_frames(motion)
     first_s, last_s = skipped * motion.frame_time_s, (motion.num_frames - 1) * motion.frame_time_s
     positions, rotations = motion.at(moments(first_s, last_s))
+    unit_m, leg_m = _unit(positions[0], dialect, index, metres_per_unit, path)
     positions = positions * unit_m
-    leg_m = sum(
-        float(np.linalg.norm(positions[0, index[_plain(dialect.roles[a])]] - positions[0, index[_plain(dialect.roles[b])]]))
-        for a, b in (("left_hip", "left_knee"), ("left_knee", "left_ankle"))
-    )
-    if not PLAUSIBLE_LEG_M[0] <= leg_m <= PLAUSIBLE_LEG_M[1]:
-        raise EgoReactError(
-            f"a leg is {leg_m:.3g} m long with {unit_m:.4g} m a unit", where=path, remedy="give metres_per_unit (0.01 for centimetres)"
-        )
     joints_m = _as_smpl(positions, rotations, dialect, index, leg_m)
     if to_reference_body:
         joints_m = retarget(torch.from_numpy(joints_m)).numpy()
@@ -289,16 +315,23 @@ def _read_motion(lines: list[str], line: int, num_channels: int, path: Path) -> 
     except (KeyError, ValueError) as error:
         raise _bad(path, line - 1, "lacks 'Frames:' and 'Frame Time:' after MOTION") from error
     if not (np.isfinite(frame_time_s) and frame_time_s > 0):
-        raise _bad(path, line - 1, f"has a frame time of {frame_time_s:g} s", "set 'Frame Time:' to 1 / rate, for example 0.0083333")
+        raise _bad(
+            path,
+            line - 1,
+            f"has a frame time of {frame_time_s:g} s",
+            "set 'Frame Time:' to 1 / rate, for example 0.0083333",
+        )
     if not 2 <= frames <= MAX_FRAMES:
         raise _bad(path, line - 1, f"has {frames} frames", f"give 2 to {MAX_FRAMES} frames")
-    rows = []
+    rows: list[list[float]] = []
     for number in range(line, len(lines)):
         if not lines[number].strip():
             continue
         words = lines[number].split()
         if len(words) != num_channels:
-            raise _bad(path, number, f"frame {len(rows)} has {len(words)} numbers, not {num_channels}", "copy the file again")
+            raise _bad(
+                path, number, f"frame {len(rows)} has {len(words)} numbers, not {num_channels}", "copy the file again"
+            )
         rows.append(_numbers(words, path, number))
     if len(rows) != frames:
         raise _bad(path, len(lines) - 1, f"has {len(rows)} frames where it announces {frames}", "copy the file again")
@@ -326,6 +359,23 @@ def _dialect_of(index: dict[str, int], path: Path) -> Dialect:
         f"its joints are of no known dialect; of the nearest, {nearest}, it lacks {', '.join(missing[nearest][:6])}",
         where=path,
         remedy=f"rename the joints to those of one of {', '.join(missing)} (egoreact/hrd/importers/bvh.py)",
+    )
+
+
+def _unit(
+    positions: np.ndarray, dialect: Dialect, index: dict[str, int], given: float | None, path: Path
+) -> tuple[float, float]:
+    """Metres a unit, and the length of a leg in metres."""
+    hip, knee, ankle = (positions[index[_plain(dialect.roles[f"left_{role}"])]] for role in ("hip", "knee", "ankle"))
+    leg = float(np.linalg.norm(knee - hip) + np.linalg.norm(ankle - knee))
+    candidates = (dialect.metres_per_unit, *UNITS_M) if given is None else (given,)
+    for unit_m in candidates:
+        if PLAUSIBLE_LEG_M[0] <= leg * unit_m <= PLAUSIBLE_LEG_M[1]:
+            return unit_m, leg * unit_m
+    raise EgoReactError(
+        f"a leg is {leg * candidates[0]:.3g} m long with {candidates[0]:.4g} m a unit",
+        where=path,
+        remedy="give metres_per_unit (0.01 for centimetres)",
     )
 
 

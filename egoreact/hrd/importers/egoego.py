@@ -74,11 +74,15 @@ def read_egoego(folder: Path) -> EgoRecording:
     frames = len(pose["head_qpos"])
     if len({len(value) for value in pose.values()}) != 1:
         lengths = ", ".join(f"{name} {len(value)}" for name, value in pose.items())
-        raise EgoReactError(f"arrays differ in length: {lengths}", where=path, remedy="give as many rows to each as frames")
+        raise EgoReactError(
+            f"arrays differ in length: {lengths}", where=path, remedy="give as many rows to each as frames"
+        )
     rgb = read_video(folder / VIDEO, fps=FPS)
     if abs(len(rgb) / FPS - frames / source_fps) > 0.25:
         raise EgoReactError(
-            f"lasts {len(rgb) / FPS:.2f} s, the body {frames / source_fps:.2f} s", where=folder / VIDEO, remedy="cut both alike"
+            f"lasts {len(rgb) / FPS:.2f} s, the body {frames / source_fps:.2f} s",
+            where=folder / VIDEO,
+            remedy="cut both alike",
         )
     return _place_body(rgb, pose, source_fps, path)
 
@@ -90,7 +94,9 @@ def _place_body(rgb: np.ndarray, pose: dict[str, np.ndarray], source_fps: float,
     quaternion = pose["head_qpos"][:, [4, 5, 6, 3]]
     norms = np.linalg.norm(quaternion, axis=1, keepdims=True)
     if (np.abs(norms - 1) > 0.01).any():
-        raise EgoReactError("head_qpos holds quaternions that are not of length 1", where=path, remedy="give x y z, w x y z")
+        raise EgoReactError(
+            "head_qpos holds quaternions that are not of length 1", where=path, remedy="give x y z, w x y z"
+        )
     R_head = roma.unitquat_to_rotmat(torch.from_numpy(quaternion / norms)).numpy()
     head_rotation = Y_UP_FROM_Z_UP @ at.rotations(R_head)
     T_world_camera = camera_from_head(
@@ -100,21 +106,19 @@ def _place_body(rgb: np.ndarray, pose: dict[str, np.ndarray], source_fps: float,
     body = load_body()
     global_orient = _vectors(Y_UP_FROM_Z_UP @ at.rotations(_matrices(pose["root_orient"])))
     body_pose = _vectors(at.rotations(_matrices(pose["body_pose"].reshape(frames, 21, 3)))).reshape(-1, 63)
-    unit = body.forward(global_orient, body_pose, np.zeros((len(times_s), 3))).joints_m.astype(np.float64)
+    posed = body.forward(global_orient, body_pose, np.zeros((len(times_s), 3)))
+    unit = posed.joints_m.astype(np.float64)
     head_m, _ = head_from_camera(T_world_camera)
     from_head_m = unit - unit[:, [HEAD]]
     scale = float(np.median(head_m[:, 1] / -from_head_m[:, FEET, 1].min(axis=1)))
     if not PLAUSIBLE_SCALE[0] <= scale <= PLAUSIBLE_SCALE[1]:
         raise EgoReactError(
-            f"the head is {np.median(head_m[:, 1]):.2f} m above height 0, {scale:.2g} times what the pose is tall",
+            f"the head is {np.median(T_world_camera[:, 1, 3]):.2f} m above height 0, {scale:.2g} times what the pose is tall",
             where=path,
             remedy="head_qpos must be in metres, z up, with the floor at 0",
         )
     joints_m = head_m[:, None] + scale * from_head_m
-    gaze = np.degrees(roma.rotmat_geodesic_distance(
-        torch.from_numpy(head_rotation),
-        torch.from_numpy(body.forward(global_orient, body_pose, np.zeros((len(times_s), 3))).head_rotation.astype(np.float64)),
-    ).numpy())  # fmt: skip
+    gaze_cosine = np.sum(head_rotation[..., 2] * posed.head_rotation[..., 2], axis=-1)
     transl = joints_m[:, PELVIS] - unit[:, PELVIS]
     return EgoRecording(
         rgb=rgb[: len(times_s)],
@@ -131,7 +135,7 @@ def _place_body(rgb: np.ndarray, pose: dict[str, np.ndarray], source_fps: float,
             "format": "egoego",
             "source_fps": source_fps,
             "body_scale": round(scale, 4),
-            "gaze_against_body_deg_max": round(float(gaze.max()), 3),
+            "gaze_against_body_deg_max": round(float(np.degrees(np.arccos(np.clip(gaze_cosine, -1, 1))).max()), 3),
         },
     )
 
@@ -139,20 +143,28 @@ def _place_body(rgb: np.ndarray, pose: dict[str, np.ndarray], source_fps: float,
 def _source_fps(arrays: dict[str, np.ndarray], path: Path) -> float:
     fps = arrays.get("fps")
     if fps is None or fps.size != 1 or fps.dtype.kind not in "fiu" or not 1 <= float(fps.reshape(())) <= 1000:
-        raise EgoReactError("lacks a rate `fps` between 1 and 1000", where=path, remedy="add fps, the motion's frames a second")
+        raise EgoReactError(
+            "lacks a rate `fps` between 1 and 1000", where=path, remedy="add fps, the motion's frames a second"
+        )
     return float(fps.reshape(()))
 
 
-def _motion_array(arrays: dict[str, np.ndarray], name: str, width: int, path: Path) -> Float[np.ndarray, "frames width"]:
+def _motion_array(
+    arrays: dict[str, np.ndarray], name: str, width: int, path: Path
+) -> Float[np.ndarray, "frames width"]:
     if name not in arrays:
         raise EgoReactError(f"lacks the array {name}", where=path, remedy=f"add it, (frames, {width})")
     array = arrays[name]
     if array.ndim != 2 or array.shape[1] != width or len(array) < 2 or array.dtype.kind not in "fiu":
         raise EgoReactError(
-            f"{name} is {array.dtype} of shape {array.shape}", where=path, remedy=f"give numbers, ({'frames'}, {width}), at least 2 frames"
+            f"{name} is {array.dtype} of shape {array.shape}",
+            where=path,
+            remedy=f"give numbers, (frames, {width}), at least 2 frames",
         )
     if not np.isfinite(array).all():
-        raise EgoReactError(f"{name} holds numbers that are not finite", where=path, remedy="repair or cut the recording")
+        raise EgoReactError(
+            f"{name} holds numbers that are not finite", where=path, remedy="repair or cut the recording"
+        )
     return array.astype(np.float64)
 
 

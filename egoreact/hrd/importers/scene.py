@@ -75,7 +75,9 @@ def render_wearer_view(
     rng = np.random.default_rng(seed)
     (low_x, high_x), (low_z, high_z) = ROOM_CLEAR_M
     x, z = joints_m[..., 0], joints_m[..., 2]
-    kind: PlaceKind = "room" if x.min() > low_x and x.max() < high_x and z.min() > low_z and z.max() < high_z else "street"
+    kind: PlaceKind = (
+        "room" if x.min() > low_x and x.max() < high_x and z.min() > low_z and z.max() < high_z else "street"
+    )
     place = make_place(kind, rng, len(joints_m))
     body = _body(joints_m, head_rotation)
     scale = float(np.linalg.norm(joints_m[0, 1:] - joints_m[0, PARENTS[1:]], axis=-1).sum() / BONE_LENGTHS_M.sum())
@@ -83,13 +85,17 @@ def render_wearer_view(
     K = intrinsics(image_size_px, fov_degrees).astype(np.float32)
     T_world_camera = camera_from_head(joints_m[:, HEAD], head_rotation).astype(np.float32)
     images = render(place, solids, T_world_camera, K, image_size_px)
-    return WearerView(images.rgb, images.depth_m, images.segmentation, K, T_world_camera, {"place": kind, "place_seed": seed})
+    return WearerView(
+        images.rgb, images.depth_m, images.segmentation, K, T_world_camera, {"place": kind, "place_seed": seed}
+    )
 
 
 def _body(joints_m: np.ndarray, head_rotation: np.ndarray) -> Body:
     """Joints with the rotations that the simulator dresses; feet by where they point."""
     joints = joints_m.astype(np.float64)
-    R = joint_rotations(torch.from_numpy(joints), head_rotation=torch.from_numpy(head_rotation.astype(np.float64))).numpy()
+    R = joint_rotations(
+        torch.from_numpy(joints), head_rotation=torch.from_numpy(head_rotation.astype(np.float64))
+    ).numpy()
     feet = []
     for ankle, toe in _FEET:
         pointing = joints[:, toe] - joints[:, ankle]

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from egoreact.errors import EgoReactError
-
-CATEGORIES = ("ball_left", "ball_right", "ball_high", "low_obstacle", "head_bar", "person", "animal", "car")
+from egoreact.hrd.simulate.encounters import ENCOUNTERS
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class SimulatorConfig:
     """Side of the square image."""
     fov_degrees: float = 90.0
     """Field of view from side to side."""
-    categories: tuple[str, ...] = CATEGORIES
+    categories: tuple[str, ...] = tuple(ENCOUNTERS)
     """Encounters a data set is made of, in turn."""
     supersample: int = 1
     """Rays a pixel, along each side; 2 smooths edges and costs four times the time. Depth and classes are never mixed."""
@@ -29,7 +28,9 @@ class SimulatorConfig:
             raise EgoReactError(f"frames is {self.frames}", where="SimulatorConfig", remedy="use 4N + 1, at least 5")
         if not 16 <= self.image_size_px <= 1024 or self.image_size_px % 2:
             raise EgoReactError(
-                f"image_size_px is {self.image_size_px}", where="SimulatorConfig", remedy="use an even side, 16 to 1024 px"
+                f"image_size_px is {self.image_size_px}",
+                where="SimulatorConfig",
+                remedy="use an even side, 16 to 1024 px",
             )
         if not 20.0 <= self.fov_degrees <= 150.0:
             raise EgoReactError(
@@ -37,3 +38,10 @@ class SimulatorConfig:
             )
         if not 1 <= self.supersample <= 4:
             raise EgoReactError(f"supersample is {self.supersample}", where="SimulatorConfig", remedy="use 1 to 4")
+        unknown = [name for name in self.categories if name not in ENCOUNTERS]
+        if unknown or not self.categories:
+            raise EgoReactError(
+                f"unknown category {unknown[0]!r}" if unknown else "no categories",
+                where="SimulatorConfig",
+                remedy=f"use some of {', '.join(ENCOUNTERS)}",
+            )

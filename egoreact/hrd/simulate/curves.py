@@ -1,10 +1,11 @@
 """Curves over time in which people move: minimum-jerk segments between keys, and smoothing that adds no jerk of its own."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
 Key = tuple[float, float | Sequence[float]]
 """A time, s, and the value held there: a number or a vector."""
@@ -20,9 +21,11 @@ def keyed(times_s: Float64[np.ndarray, " frames"], keys: Sequence[Key]) -> np.nd
     """Minimum-jerk motion from key to key, at rest at each: (frames,) for numbers, (frames, n) for vectors."""
     value = np.asarray(keys[0][1], dtype=np.float64)
     curve = np.broadcast_to(value, (len(times_s), *value.shape)).copy()
-    for (start, a), (end, b) in zip(keys, keys[1:], strict=False):
+    for (start, a), (end, b) in pairwise(keys):
         blend = minimum_jerk((times_s - start) / max(end - start, 1e-6))
-        curve += blend.reshape(-1, *[1] * value.ndim) * (np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64))
+        curve += blend.reshape(-1, *[1] * value.ndim) * (
+            np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
+        )
     return curve
 
 
@@ -39,3 +42,9 @@ def smooth(values: np.ndarray, sigma_frames: float) -> np.ndarray:
 def soft_minimum(*values: np.ndarray, softness: float) -> np.ndarray:
     """Below the least of the values by at most softness · log(n), smooth where they cross."""
     return -softness * np.logaddexp.reduce([-value / softness for value in values], axis=0)
+
+
+def lower_envelope(values: np.ndarray, *, radius_frames: int) -> np.ndarray:
+    """A smooth curve that never exceeds the values: the least nearby, smoothed over no more than nearby."""
+    least = minimum_filter1d(values, 2 * radius_frames + 1, axis=0, mode="nearest")
+    return gaussian_filter1d(least, 0.45 * radius_frames, axis=0, mode="nearest", radius=radius_frames)

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from egoreact.hrd.simulate import arrivals, reactions
-from egoreact.hrd.simulate.arrivals import Arrival
+from egoreact.hrd.simulate import reactions
+from egoreact.hrd.simulate.arrival import Arrival
+from egoreact.hrd.simulate.car import car
 from egoreact.hrd.simulate.choreography import Choreography
+from egoreact.hrd.simulate.dog import dog
+from egoreact.hrd.simulate.objects import ball, head_bar, low_obstacle
 from egoreact.hrd.simulate.person import Person
 from egoreact.hrd.simulate.places import PlaceKind
+from egoreact.hrd.simulate.walker import walker
 
 Arrive = Callable[[Mapping[str, float], np.random.Generator, np.ndarray], Arrival]
 React = Callable[[Person, Mapping[str, float]], Choreography]
@@ -32,7 +36,7 @@ class Encounter:
 
 
 _BALL = {
-    "contact_s": (1.35, 1.75), "speed_m_s": (4.0, 4.8), "radius_m": (0.21, 0.27), "start_y_m": (1.0, 1.4),
+    "contact_s": (1.3, 1.9), "distance_m": (5.2, 6.4), "radius_m": (0.25, 0.31), "start_y_m": (1.0, 1.4),
 }  # fmt: skip
 _TABLE = (
     Encounter(
@@ -41,7 +45,7 @@ _TABLE = (
         comes="ball",
         ranges=_BALL | {"start_x_m": (1.3, 2.1), "pass_x_m": (0.05, 0.2), "pass_y_m": (1.15, 1.35)},
         places=("room", "street"),
-        arrive=arrivals.ball,
+        arrive=ball,
         react=reactions.sidestep_right,
     ),
     Encounter(
@@ -50,7 +54,7 @@ _TABLE = (
         comes="ball",
         ranges=_BALL | {"start_x_m": (-2.1, -1.3), "pass_x_m": (-0.2, -0.05), "pass_y_m": (1.15, 1.35)},
         places=("room", "street"),
-        arrive=arrivals.ball,
+        arrive=ball,
         react=reactions.sidestep_left,
     ),
     Encounter(
@@ -59,7 +63,7 @@ _TABLE = (
         comes="ball",
         ranges=_BALL | {"start_x_m": (-0.35, 0.35), "pass_x_m": (-0.05, 0.05), "pass_y_m": (1.58, 1.72)},
         places=("room", "street"),
-        arrive=arrivals.ball,
+        arrive=ball,
         react=reactions.duck,
     ),
     Encounter(
@@ -68,7 +72,7 @@ _TABLE = (
         comes="low_obstacle",
         ranges={"distance_m": (1.7, 2.2), "height_m": (0.24, 0.34), "depth_m": (0.18, 0.30)},
         places=("room", "street"),
-        arrive=arrivals.low_obstacle,
+        arrive=low_obstacle,
         react=reactions.step_over,
     ),
     Encounter(
@@ -77,16 +81,16 @@ _TABLE = (
         comes="bar",
         ranges={"distance_m": (1.9, 2.4), "bottom_m": (1.46, 1.56)},
         places=("room", "street"),
-        arrive=arrivals.head_bar,
+        arrive=head_bar,
         react=reactions.duck_under,
     ),
     Encounter(
         name="person",
         caption="Somebody walks up; the person takes two steps towards them, moves aside to the left and waves.",
         comes="person",
-        ranges={"distance_m": (5.0, 6.0), "speed_m_s": (1.25, 1.45), "stop_m": (2.5, 2.8), "start_x_m": (-0.15, 0.1)},
+        ranges={"distance_m": (4.5, 5.4), "speed_m_s": (1.1, 1.3), "stop_m": (2.5, 2.8), "start_x_m": (-0.15, 0.1)},
         places=("room", "street"),
-        arrive=arrivals.walker,
+        arrive=walker,
         react=reactions.make_way_and_wave,
     ),
     Encounter(
@@ -94,20 +98,20 @@ _TABLE = (
         caption="A dog runs up; the person backs away step by step with the hands held low.",
         comes="animal",
         ranges={
-            "distance_m": (5.2, 6.2), "speed_m_s": (3.0, 3.6), "slow_m_s2": (3.2, 3.8), "stop_m": (0.55, 0.75),
+            "distance_m": (4.6, 5.6), "speed_m_s": (3.0, 3.6), "slow_m_s2": (3.2, 3.8), "stop_m": (0.55, 0.75),
             "start_x_m": (-0.25, 0.25), "size": (1.05, 1.25),
         },
         places=("room", "street"),
-        arrive=arrivals.dog,
+        arrive=dog,
         react=reactions.step_back,
     ),
     Encounter(
         name="car",
         caption="A car drives at the person, who leaps to the right and back, off the road.",
         comes="vehicle",
-        ranges={"contact_s": (2.1, 2.4), "speed_m_s": (6.5, 8.0), "start_x_m": (0.15, 0.5)},
+        ranges={"contact_s": (2.0, 2.5), "distance_m": (12.0, 14.0), "start_x_m": (0.15, 0.5)},
         places=("road",),
-        arrive=arrivals.car,
+        arrive=car,
         react=reactions.leap_aside,
     ),
 )  # fmt: skip

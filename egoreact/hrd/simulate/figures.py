@@ -7,7 +7,13 @@ import numpy as np
 from egoreact.hrd.simulate.kinematics import ARMS, LEGS, Body
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, along_bone, ellipsoid, joined, lathe, limb, moved, poses
 
-_SKINS: tuple[Colour, ...] = ((0.68, 0.44, 0.32), (0.58, 0.36, 0.25), (0.36, 0.21, 0.14), (0.78, 0.54, 0.42), (0.20, 0.11, 0.07))
+_SKINS: tuple[Colour, ...] = (
+    (0.68, 0.44, 0.32),
+    (0.58, 0.36, 0.25),
+    (0.36, 0.21, 0.14),
+    (0.78, 0.54, 0.42),
+    (0.20, 0.11, 0.07),
+)
 _SHIRTS: tuple[Colour, ...] = (
     (0.55, 0.10, 0.10), (0.10, 0.22, 0.50), (0.80, 0.80, 0.78), (0.65, 0.45, 0.08), (0.12, 0.36, 0.22), (0.30, 0.14, 0.36),
 )  # fmt: skip
@@ -44,7 +50,14 @@ def dress(body: Body, clothes: Clothes, segment: int, scale: float, *, wearer: b
         Solid(_hips(clothes, k), poses(joints[:, 0], body.pelvis_rotation), segment, name="hips"),
         Solid(_chest(clothes, k), poses(joints[:, 6], body.chest_rotation), segment, seen=not wearer, name="chest"),
         Solid(_head(clothes, k), poses(joints[:, 15], body.head_rotation), segment, seen=not wearer, name="head"),
-        _bone(limb(_length(joints, 12, 15), 0.055 * k, 0.052 * k, clothes.skin), joints[:, 12], joints[:, 15], forward, segment, not wearer),
+        _bone(
+            limb(_length(joints, 12, 15), 0.055 * k, 0.052 * k, clothes.skin),
+            joints[:, 12],
+            joints[:, 15],
+            forward,
+            segment,
+            not wearer,
+        ),
     ]
     for side, (_, knee, ankle, _) in enumerate(LEGS):
         hip = LEGS[side][0]
@@ -73,9 +86,7 @@ def _length(joints: np.ndarray, start: int, end: int) -> float:
     return float(np.linalg.norm(joints[0, end] - joints[0, start]))
 
 
-def _bone(
-    mesh: Mesh, start: np.ndarray, end: np.ndarray, front: np.ndarray, segment: int, seen: bool = True
-) -> Solid:
+def _bone(mesh: Mesh, start: np.ndarray, end: np.ndarray, front: np.ndarray, segment: int, seen: bool = True) -> Solid:
     return Solid(mesh, along_bone(start, end, front), segment, seen=seen, name="limb")
 
 
@@ -94,9 +105,14 @@ def _chest(clothes: Clothes, k: float) -> Mesh:
 def _head(clothes: Clothes, k: float) -> Mesh:
     skull = moved(ellipsoid((0.078 * k, 0.118 * k, 0.098 * k), clothes.skin, rings=11), (0, 0.075 * k, 0.022 * k))
     hair = moved(ellipsoid((0.085 * k, 0.105 * k, 0.098 * k), clothes.hair, rings=9), (0, 0.108 * k, -0.005 * k))
-    nose = moved(ellipsoid((0.014 * k, 0.024 * k, 0.02 * k), clothes.skin, rings=5, sections=8), (0, 0.05 * k, 0.118 * k))
+    nose = moved(
+        ellipsoid((0.014 * k, 0.024 * k, 0.02 * k), clothes.skin, rings=5, sections=8), (0, 0.05 * k, 0.118 * k)
+    )
     eyes = [
-        moved(ellipsoid((0.014 * k, 0.010 * k, 0.010 * k), (0.04, 0.03, 0.03), rings=5, sections=8), (x * k, 0.075 * k, 0.108 * k))
+        moved(
+            ellipsoid((0.014 * k, 0.010 * k, 0.010 * k), (0.04, 0.03, 0.03), rings=5, sections=8),
+            (x * k, 0.075 * k, 0.108 * k),
+        )
         for x in (-0.032, 0.032)
     ]
     return joined([skull, hair, nose, *eyes])
@@ -104,11 +120,18 @@ def _head(clothes: Clothes, k: float) -> Mesh:
 
 def _hand(clothes: Clothes, k: float) -> Mesh:
     palm = moved(ellipsoid((0.024 * k, 0.085 * k, 0.042 * k), clothes.skin, rings=7, sections=10), (0, 0.075 * k, 0))
-    thumb = moved(ellipsoid((0.014 * k, 0.04 * k, 0.014 * k), clothes.skin, rings=5, sections=8), (0, 0.055 * k, 0.045 * k))
+    thumb = moved(
+        ellipsoid((0.014 * k, 0.04 * k, 0.014 * k), clothes.skin, rings=5, sections=8), (0, 0.055 * k, 0.045 * k)
+    )
     return joined([palm, thumb])
 
 
 def _shoe(k: float) -> Mesh:
     dark: Colour = (0.07, 0.06, 0.06)
     body = moved(ellipsoid((0.046 * k, 0.04 * k, 0.135 * k), dark, rings=8, sections=12), (0, -0.028 * k, 0.065 * k))
-    return joined([body, moved(ellipsoid((0.044 * k, 0.05 * k, 0.05 * k), dark, rings=7, sections=10), (0, -0.012 * k, -0.005 * k))])
+    return joined(
+        [
+            body,
+            moved(ellipsoid((0.044 * k, 0.05 * k, 0.05 * k), dark, rings=7, sections=10), (0, -0.012 * k, -0.005 * k)),
+        ]
+    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from egoreact.hrd.simulate.curves import soft_minimum
+from egoreact.hrd.simulate.curves import lower_envelope, soft_minimum
 from egoreact.motion.skeleton import BONE_LENGTHS_M, NUM_JOINTS
 
 # Directions from parent to joint of a person standing upright; the reference rest pose is none anybody can stand in.
@@ -115,11 +115,14 @@ def two_bones(
     a, b = lengths
     towards = target - start
     distance = np.linalg.norm(towards, axis=-1, keepdims=True)
-    axis = towards / np.maximum(distance, 1e-9)
+    axis = np.where(distance > 1e-9, towards / np.maximum(distance, 1e-9), [0.0, -1.0, 0.0])
     distance = np.clip(distance, abs(a - b) + 1e-4, (a + b) * (1 - 1e-5))
     along = (a * a + distance * distance - b * b) / (2 * a * distance) * a
     side = pole - np.sum(pole * axis, axis=-1, keepdims=True) * axis
-    side /= np.maximum(np.linalg.norm(side, axis=-1, keepdims=True), 1e-9)
+    length = np.linalg.norm(side, axis=-1, keepdims=True)
+    anywhere = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis), axis=-1)])  # a pole along the limb points nowhere
+    anywhere /= np.linalg.norm(anywhere, axis=-1, keepdims=True)
+    side = np.where(length > 1e-6, side / np.maximum(length, 1e-9), anywhere)
     middle = start + along * axis + np.sqrt(np.maximum(a * a - along * along, 0.0)) * side
     return middle, start + distance * axis
 
@@ -137,7 +140,8 @@ def solve_torso(posture: Posture, bones: Bones) -> Torso:
         reach = 0.997 * bones.leg_m(side)
         caps.append(ankle[:, 1] + np.sqrt(np.maximum(reach**2 - level**2, 0.02)) - hip_from_pelvis[:, 1])
     pelvis = posture.pelvis_m.copy()
-    pelvis[:, 1] = soft_minimum(pelvis[:, 1], *caps, softness=0.012 * bones.scale)
+    cap = lower_envelope(np.minimum(*caps), radius_frames=3)
+    pelvis[:, 1] = soft_minimum(pelvis[:, 1], cap, softness=0.012 * bones.scale)
 
     joints[:, 0] = pelvis
     for hip, *_ in LEGS:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from egoreact.hrd.simulate.place import Paint
-from egoreact.hrd.simulate.solids import Colour
+from egoreact.hrd.simulate.solids import Colour, f32
 
 
 class Noise:
@@ -16,13 +16,19 @@ class Noise:
         self.stretch = stretch
 
     def __call__(self, across: np.ndarray, up: np.ndarray) -> np.ndarray:
-        x = across * np.float32(self.cells_a_metre / self.stretch)
-        y = up * np.float32(self.cells_a_metre)
-        return cv2.remap(self.grid, x.astype(np.float32) % 64, y.astype(np.float32) % 64, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        x = across * f32(self.cells_a_metre / self.stretch)
+        y = up * f32(self.cells_a_metre)
+        return cv2.remap(
+            self.grid,
+            x.astype(np.float32) % 64,
+            y.astype(np.float32) % 64,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_WRAP,
+        )
 
 
 def plain(colour: Colour, rng: np.random.Generator, *, mottled: float = 0.05, cell_m: float = 0.25) -> Paint:
-    noise, base = Noise(rng, cell_m), np.float32(colour)
+    noise, base = Noise(rng, cell_m), f32(colour)
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
         return base * (1 + mottled * noise(across, up))[..., None]
@@ -32,7 +38,7 @@ def plain(colour: Colour, rng: np.random.Generator, *, mottled: float = 0.05, ce
 
 def fine(colour: Colour, rng: np.random.Generator, *, contrast: float = 0.2, cell_m: float = 0.05) -> Paint:
     """Carpet, asphalt, grass: fine grain over broad patches."""
-    grain, patches, base = Noise(rng, cell_m), Noise(rng, 1.1), np.float32(colour)
+    grain, patches, base = Noise(rng, cell_m), Noise(rng, 1.1), f32(colour)
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
         return base * (1 + contrast * grain(across, up) + 0.6 * contrast * patches(across, up))[..., None]
@@ -42,10 +48,10 @@ def fine(colour: Colour, rng: np.random.Generator, *, contrast: float = 0.2, cel
 
 def _cells(across: np.ndarray, up: np.ndarray, width_m: float, height_m: float) -> tuple[np.ndarray, ...]:
     """Column and row of each point's cell, and metres to the cell's nearest edge."""
-    x, y = across / np.float32(width_m), up / np.float32(height_m)
+    x, y = across / f32(width_m), up / f32(height_m)
     column, row = np.floor(x), np.floor(y)
     x, y = x - column, y - row
-    edge = np.minimum(np.minimum(x, 1 - x) * np.float32(width_m), np.minimum(y, 1 - y) * np.float32(height_m))
+    edge = np.minimum(np.minimum(x, 1 - x) * f32(width_m), np.minimum(y, 1 - y) * f32(height_m))
     return column.astype(np.int32), row.astype(np.int32), edge
 
 
@@ -57,10 +63,10 @@ def _scatter(column: np.ndarray, row: np.ndarray, table: np.ndarray) -> np.ndarr
 def planks(colour: Colour, rng: np.random.Generator, *, width_m: float = 0.16, length_m: float = 1.4) -> Paint:
     tints = rng.uniform(0.80, 1.12, 97).astype(np.float32)
     shifts = rng.uniform(0, length_m, 61).astype(np.float32)
-    grain, base = Noise(rng, 0.025, stretch=14.0), np.float32(colour)
+    grain, base = Noise(rng, 0.025, stretch=14.0), f32(colour)
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
-        board = np.floor(up / np.float32(width_m)).astype(np.int32)
+        board = np.floor(up / f32(width_m)).astype(np.int32)
         column, row, edge = _cells(across + shifts[board % 61], up, length_m, width_m)
         shade = _scatter(column, row, tints) * (1 + 0.09 * grain(across, up)) * (1 - 0.38 * (edge < 0.008))
         return base * shade[..., None]
@@ -69,36 +75,46 @@ def planks(colour: Colour, rng: np.random.Generator, *, width_m: float = 0.16, l
 
 
 def tiles(
-    colour: Colour, second: Colour, rng: np.random.Generator, *, size_m: float = 0.4, gap: float = 0.6, width_m: float | None = None
+    colour: Colour,
+    second: Colour,
+    rng: np.random.Generator,
+    *,
+    size_m: float = 0.4,
+    gap: float = 0.6,
+    width_m: float | None = None,
 ) -> Paint:
     """Two colours in turn, every tile a little different, darker (gap < 1) or lighter joints."""
     tints = rng.uniform(0.93, 1.07, 97).astype(np.float32)
-    dirt, pair = Noise(rng, 0.7), np.float32([colour, second])
+    dirt, pair = Noise(rng, 0.7), f32([colour, second])
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
         column, row, edge = _cells(across, up, width_m or size_m, size_m)
-        shade = _scatter(column, row, tints) * (1 + 0.06 * dirt(across, up)) * np.where(edge < 0.012, np.float32(gap), 1)
+        shade = _scatter(column, row, tints) * (1 + 0.06 * dirt(across, up)) * np.where(edge < 0.012, f32(gap), 1)
         return pair[(column + row) % 2] * shade[..., None]
 
     return paint
 
 
-def wall(colour: Colour, rng: np.random.Generator, *, skirting: Colour = (0.75, 0.73, 0.7), dado: Colour | None = None) -> Paint:
+def wall(
+    colour: Colour, rng: np.random.Generator, *, skirting: Colour = (0.75, 0.73, 0.7), dado: Colour | None = None
+) -> Paint:
     """Plaster over a skirting board, the lower part in another colour if told."""
-    noise, base = Noise(rng, 0.6), np.float32(colour)
+    noise, base = Noise(rng, 0.6), f32(colour)
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
         out = base * (1 + 0.04 * noise(across, up))[..., None]
         if dado is not None:
-            out = np.where((up < 1.0)[..., None], np.float32(dado) * (1 + 0.03 * noise(up, across))[..., None], out)
-            out[np.abs(up - 1.0) < 0.03] = np.float32(skirting)
-        out[up < 0.12] = np.float32(skirting)
+            out = np.where((up < 1.0)[..., None], f32(dado) * (1 + 0.03 * noise(up, across))[..., None], out)
+            out[np.abs(up - 1.0) < 0.03] = f32(skirting)
+        out[up < 0.12] = f32(skirting)
         return out
 
     return paint
 
 
-def framed(inside: Paint, frame: Colour, width_m: float, height_m: float, *, border_m: float = 0.06, bars: bool = False) -> Paint:
+def framed(
+    inside: Paint, frame: Colour, width_m: float, height_m: float, *, border_m: float = 0.06, bars: bool = False
+) -> Paint:
     """A picture, a window with bars, a door: something in a frame."""
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
@@ -106,17 +122,17 @@ def framed(inside: Paint, frame: Colour, width_m: float, height_m: float, *, bor
         edge = np.minimum(np.minimum(across, width_m - across), np.minimum(up, height_m - up)) < border_m
         if bars:
             edge |= (np.abs(across - width_m / 2) < 0.03) | (np.abs(up - height_m * 0.6) < 0.025)
-        out[edge] = np.float32(frame)
+        out[edge] = f32(frame)
         return out
 
     return paint
 
 
 def gradient(low: Colour, high: Colour, height_m: float) -> Paint:
-    bottom, top = np.float32(low), np.float32(high)
+    bottom, top = f32(low), f32(high)
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
-        return bottom + np.clip(up / np.float32(height_m), 0, 1)[..., None] * (top - bottom)
+        return bottom + np.clip(up / f32(height_m), 0, 1)[..., None] * (top - bottom)
 
     return paint
 
@@ -124,10 +140,10 @@ def gradient(low: Colour, high: Colour, height_m: float) -> Paint:
 def blots(ground: Colour, rng: np.random.Generator) -> Paint:
     """An abstract picture."""
     fields = [Noise(rng, float(rng.uniform(0.2, 0.6))) for _ in range(2)]
-    colours = np.float32(rng.uniform(0.05, 0.8, (2, 3)))
+    colours = f32(rng.uniform(0.05, 0.8, (2, 3)))
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
-        out = np.broadcast_to(np.float32(ground), (*across.shape, 3)).copy()
+        out = np.broadcast_to(f32(ground), (*across.shape, 3)).copy()
         for field, colour in zip(fields, colours, strict=True):
             out[field(across, up) > 0.15] = colour
         return out
@@ -137,32 +153,34 @@ def blots(ground: Colour, rng: np.random.Generator) -> Paint:
 
 def shelf(wood: Colour, rng: np.random.Generator, *, height_m: float = 0.36) -> Paint:
     """Rows of books."""
-    spines = np.float32(rng.uniform(0.05, 0.6, (127, 3)))
+    spines = f32(rng.uniform(0.05, 0.6, (127, 3)))
     fill = rng.uniform(0.55, 0.92, 127).astype(np.float32)
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
         column, row, _ = _cells(across, up, 0.055, height_m)
         key = (column * 73 + row * 179) % 127
         out = spines[key]
-        out = np.where(((up / height_m) % 1 > fill[key])[..., None], np.float32(0.02), out)
-        return np.where(((up / height_m) % 1 < 0.07)[..., None], np.float32(wood), out)
+        out = np.where(((up / height_m) % 1 > fill[key])[..., None], f32(0.02), out)
+        return np.where(((up / height_m) % 1 < 0.07)[..., None], f32(wood), out)
 
     return paint
 
 
-def facade(colour: Colour, glass: Colour, rng: np.random.Generator, *, storey_m: float = 3.0, bay_m: float = 2.4) -> Paint:
+def facade(
+    colour: Colour, glass: Colour, rng: np.random.Generator, *, storey_m: float = 3.0, bay_m: float = 2.4
+) -> Paint:
     """A house front: windows in rows, some lit or curtained, a darker ground floor."""
-    noise, base, pane = Noise(rng, 0.9), np.float32(colour), np.float32(glass)
-    brightness = rng.choice(np.float32([0.7, 1.0, 1.25, 2.2]), 97, p=[0.3, 0.4, 0.2, 0.1])
-    trim = base * 0.3 + np.float32(0.5)
+    noise, base, pane = Noise(rng, 0.9), f32(colour), f32(glass)
+    brightness = rng.choice(f32([0.7, 1.0, 1.25, 2.2]), 97, p=[0.3, 0.4, 0.2, 0.1])
+    trim = base * 0.3 + f32(0.5)
     window_w, window_h = float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.45, 0.58))
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
-        x, y = across / np.float32(bay_m), up / np.float32(storey_m)
+        x, y = across / f32(bay_m), up / f32(storey_m)
         column, row = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
         dx, dy = np.abs(x - column - 0.5) * 2, np.abs(y - row - 0.52) * 2
         out = base * (1 + 0.06 * noise(across, up))[..., None]
-        out = np.where((y < 0.95)[..., None], out * np.float32(0.72), out)
+        out = np.where((y < 0.95)[..., None], out * f32(0.72), out)
         out[((dx < window_w + 0.09) & (dy < window_h + 0.07))] = trim
         inside = (dx < window_w) & (dy < window_h)
         shine = (_scatter(column, row, brightness) * (0.75 + 0.5 * (y - row)))[..., None]
@@ -173,7 +191,9 @@ def facade(colour: Colour, glass: Colour, rng: np.random.Generator, *, storey_m:
     return paint
 
 
-def striped(ground: Paint, along_m: float, *, colour: Colour = (0.75, 0.75, 0.72), width_m: float = 0.14, dash_m: float = 0.0) -> Paint:
+def striped(
+    ground: Paint, along_m: float, *, colour: Colour = (0.75, 0.75, 0.72), width_m: float = 0.14, dash_m: float = 0.0
+) -> Paint:
     """A line at `along_m` up the surface, running across it, broken where a dash length is told."""
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
@@ -181,7 +201,7 @@ def striped(ground: Paint, along_m: float, *, colour: Colour = (0.75, 0.75, 0.72
         line = np.abs(up - along_m) < width_m / 2
         if dash_m:
             line &= across % (2.5 * dash_m) < dash_m
-        out[line] = np.float32(colour)
+        out[line] = f32(colour)
         return out
 
     return paint

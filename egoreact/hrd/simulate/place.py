@@ -14,7 +14,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from jaxtyping import Float32, UInt32
 
-from egoreact.hrd.simulate.solids import Colour, Solid
+from egoreact.hrd.simulate.solids import Colour, Solid, f32
 
 Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Linear colours (h, w, 3) of a surface from metres along its two sides, (h, w) each."""
@@ -68,7 +68,12 @@ class Place:
     @cached_property
     def scene(self) -> EmbreeScene:
         """Two triangles a panel, in order."""
-        corners = np.stack([[p.corner_m, p.corner_m + p.across_m, p.corner_m + p.across_m + p.up_m, p.corner_m + p.up_m] for p in self.panels])
+        corners = np.stack(
+            [
+                [p.corner_m, p.corner_m + p.across_m, p.corner_m + p.across_m + p.up_m, p.corner_m + p.up_m]
+                for p in self.panels
+            ]
+        )
         base = 4 * np.arange(len(self.panels))[:, None, None]
         faces = (base + np.array([[0, 1, 2], [0, 2, 3]])).reshape(-1, 3)
         scene = EmbreeScene()
@@ -110,9 +115,9 @@ class Atlas:
 
 
 def to_display(linear: np.ndarray) -> np.ndarray:
-    """Linear light to display values 0…1, with a soft shoulder."""
-    x = np.maximum(linear, 0.0)
-    return np.clip(x * (1.0 + 0.15 * x) / (1.0 + 0.42 * x), 0.0, 1.0) ** (1 / 2.2)
+    """Linear light to display values 0…1: a film's curve, dark in the shadows and soft in the lights (Narkowicz's ACES fit)."""
+    x = 0.62 * np.maximum(linear, 0.0)
+    return np.clip(x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14), 0.0, 1.0) ** (1 / 2.2)
 
 
 def bake(place: Place, *, detail: float = 1.0) -> Atlas:
@@ -124,31 +129,33 @@ def bake(place: Place, *, detail: float = 1.0) -> Atlas:
         texel = panel.texel_m / detail
         w, h = (int(np.clip(round(side / texel), 2, 1024)) for side in (width_m, height_m))
         s, t = (np.arange(w, dtype=np.float32) + 0.5) / w, (np.arange(h, dtype=np.float32) + 0.5) / h
-        across, up = np.meshgrid(s * np.float32(width_m), t * np.float32(height_m))
+        across, up = np.meshgrid(s * f32(width_m), t * f32(height_m))
         albedo = panel.paint(across, up)
         light = cv2.resize(lighting, (w, h), interpolation=cv2.INTER_LINEAR)
-        pictures.append((albedo * (light + np.float32(panel.glow))).astype(np.float32))
+        pictures.append((albedo * (light + f32(panel.glow))).astype(np.float32))
         texel_m.append(max(width_m / w, height_m / h))
-    starts, widths, heights, texels, total = [], [], [], [], 0
+    sizes: list[list[tuple[int, int]]] = []
+    texels = []
     for level in range(MIP_LEVELS):
         if level:
-            pictures = [cv2.resize(p, (max(p.shape[1] // 2, 1), max(p.shape[0] // 2, 1)), interpolation=cv2.INTER_AREA) for p in pictures]
-        starts.append([])
-        widths.append([p.shape[1] for p in pictures])
-        heights.append([p.shape[0] for p in pictures])
-        for picture in pictures:
-            starts[-1].append(total)
-            total += picture.shape[0] * picture.shape[1]
-            texels.append((_display_table(picture)).reshape(-1, 3))
-    packed = np.zeros((total, 4), np.uint8)
+            pictures = [
+                cv2.resize(p, (max(p.shape[1] // 2, 1), max(p.shape[0] // 2, 1)), interpolation=cv2.INTER_AREA)
+                for p in pictures
+            ]
+        sizes.append([(p.shape[0], p.shape[1]) for p in pictures])
+        texels += [_displayed(p).reshape(-1, 3) for p in pictures]
+    height, width = np.moveaxis(np.array(sizes, np.int32), -1, 0)
+    ends = np.cumsum(height * width)
+    packed = np.zeros((ends[-1], 4), np.uint8)
     packed[:, :3] = np.concatenate(texels)
-    return Atlas(packed.view(np.uint32).ravel(), *(np.array(a, dtype=np.int32) for a in (starts, widths, heights)), np.array(texel_m, np.float32))
+    start = (ends - (height * width).ravel()).reshape(height.shape).astype(np.int32)
+    return Atlas(packed.view(np.uint32).ravel(), start, width, height, np.array(texel_m, np.float32))
 
 
 _TABLE = np.rint(255 * to_display(np.linspace(0.0, 4.0, 4096))).astype(np.uint8)
 
 
-def _display_table(linear: np.ndarray) -> np.ndarray:
+def _displayed(linear: np.ndarray) -> np.ndarray:
     return _TABLE[np.clip(linear * (4095 / 4.0), 0, 4095).astype(np.int16)]
 
 
@@ -163,7 +170,9 @@ def _lightings(place: Place) -> list[np.ndarray]:
     points, normals = [], []
     for panel, normal, (h, w) in zip(place.panels, place.normals, grids, strict=True):
         s, t = np.meshgrid((np.arange(w) + 0.5) / w, (np.arange(h) + 0.5) / h)
-        points.append((panel.corner_m + s[..., None] * panel.across_m + t[..., None] * panel.up_m + 2e-3 * normal).reshape(-1, 3))
+        points.append(
+            (panel.corner_m + s[..., None] * panel.across_m + t[..., None] * panel.up_m + 2e-3 * normal).reshape(-1, 3)
+        )
         normals.append(np.broadcast_to(normal, (h * w, 3)))
     light = _light_at(place, np.concatenate(points).astype(np.float32), np.concatenate(normals).astype(np.float32))
     ends = np.cumsum([h * w for h, w in grids])[:-1]
@@ -179,7 +188,7 @@ _OPEN_M = 1.4
 
 def _light_at(place: Place, points_m: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """(n, 3) linear light at points of the panels."""
-    helper = np.where(np.abs(normals[:, 1:2]) > 0.9, np.float32([[1, 0, 0]]), np.float32([[0, 1, 0]]))
+    helper = np.where(np.abs(normals[:, 1:2]) > 0.9, f32([[1, 0, 0]]), f32([[0, 1, 0]]))
     tangent = np.cross(helper, normals)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     other = np.cross(normals, tangent)
@@ -192,8 +201,8 @@ def _light_at(place: Place, points_m: np.ndarray, normals: np.ndarray) -> np.nda
     lit = np.zeros(len(points_m), dtype=np.float32)
     spread = 0.12 if place.light.is_lamp else 0.02
     for x, z in ((1, 0.3), (-0.3, 1), (-1, -0.3), (0.3, -1)):
-        jittered = towards + np.float32([x * spread, 0, z * spread])
+        jittered = towards + f32([x * spread, 0, z * spread])
         distance = np.linalg.norm(place.light.towards - points_m, axis=1) - 0.15 if place.light.is_lamp else 1e6
         lit += 0.25 * (place.scene.run(points_m, jittered, query="DISTANCE") >= distance)
-    light = np.float32(place.light.ambient) * (0.25 + 0.75 * openness)[:, None] * np.float32(place.light.ambient_colour)
-    return light + np.float32(place.light.strength) * (facing * lit)[:, None] * np.float32(place.light.colour)
+    light = f32(place.light.ambient) * (0.25 + 0.75 * openness)[:, None] * f32(place.light.ambient_colour)
+    return light + f32(place.light.strength) * (facing * lit)[:, None] * f32(place.light.colour)

@@ -5,11 +5,11 @@ from typing import Literal, assert_never
 import numpy as np
 
 from egoreact.hrd.simulate import paints
+from egoreact.hrd.simulate.arrival import STATIC
 from egoreact.hrd.simulate.place import Light, Paint, Panel, Place
-from egoreact.hrd.simulate.solids import Colour, Solid, ellipsoid, joined, limb, moved, poses
+from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, ellipsoid, joined, limb, moved, poses
 
 PlaceKind = Literal["room", "street", "road"]
-STATIC = 0
 _X, _Y, _Z = np.eye(3)
 _WALLS: tuple[Colour, ...] = (
     (0.72, 0.69, 0.62), (0.62, 0.68, 0.70), (0.66, 0.70, 0.60), (0.74, 0.66, 0.60), (0.68, 0.66, 0.72), (0.76, 0.75, 0.72),
@@ -35,17 +35,31 @@ def make_place(kind: PlaceKind, rng: np.random.Generator, frames: int) -> Place:
 
 def _pick(rng: np.random.Generator, choices: tuple[Colour, ...], spread: float = 0.04) -> Colour:
     colour = np.clip(np.array(choices[rng.integers(len(choices))]) + rng.uniform(-spread, spread, 3), 0.02, 0.95)
+    return _rgb(colour)
+
+
+def _rgb(colour: np.ndarray) -> Colour:
     return (float(colour[0]), float(colour[1]), float(colour[2]))
 
 
 def _panel(
-    corner: tuple[float, float, float], across: np.ndarray, up: np.ndarray, paint: Paint, texel_m: float = 0.05, glow: float = 0.0
+    corner: tuple[float, float, float],
+    across: np.ndarray,
+    up: np.ndarray,
+    paint: Paint,
+    texel_m: float = 0.05,
+    glow: float = 0.0,
 ) -> Panel:
     return Panel(np.asarray(corner, dtype=np.float64), np.asarray(across), np.asarray(up), paint, texel_m, glow)
 
 
 def _block(
-    low: tuple[float, float, float], size: tuple[float, float, float], paint: Paint, *, top: Paint | None = None, texel_m: float = 0.05
+    low: tuple[float, float, float],
+    size: tuple[float, float, float],
+    paint: Paint,
+    *,
+    top: Paint | None = None,
+    texel_m: float = 0.05,
 ) -> list[Panel]:
     """A box without its underside, faces outward."""
     (x, y, z), (w, h, d) = low, size
@@ -81,7 +95,11 @@ def _room(rng: np.random.Generator, frames: int) -> Place:
     lamp = np.array([rng.uniform(-0.5, 0.5), high - 0.15, rng.uniform(2.0, 3.5)])
     light = Light(lamp, is_lamp=True, strength=float(rng.uniform(0.55, 0.75)), ambient=float(rng.uniform(0.62, 0.78)))
     return Place(
-        (*panels, *furniture), light, sky=((0.7, 0.75, 0.8), (0.4, 0.5, 0.7)), things=tuple(things), details={"place": "room"}
+        (*panels, *furniture),
+        light,
+        sky=((0.7, 0.75, 0.8), (0.4, 0.5, 0.7)),
+        things=tuple(things),
+        details={"place": "room"},
     )
 
 
@@ -90,7 +108,10 @@ def _floor(rng: np.random.Generator, wood: Colour) -> Paint:
     if choice <= 1:
         return paints.planks(_pick(rng, _WOODS), rng)
     if choice == 2:
-        light, dark = _pick(rng, ((0.62, 0.60, 0.56),)), _pick(rng, ((0.34, 0.34, 0.36), (0.55, 0.53, 0.5), (0.42, 0.30, 0.24)))
+        light, dark = (
+            _pick(rng, ((0.62, 0.60, 0.56),)),
+            _pick(rng, ((0.34, 0.34, 0.36), (0.55, 0.53, 0.5), (0.42, 0.30, 0.24))),
+        )
         return paints.tiles(light, dark, rng, size_m=float(rng.uniform(0.4, 0.6)))
     return paints.fine(_pick(rng, _CLOTHS, 0.06), rng, contrast=0.16)
 
@@ -106,7 +127,9 @@ def _openings(rng: np.random.Generator, half: float, high: float, far: float, wo
     panels = []
     door_x = float(rng.uniform(-half + 1.4, half - 0.5))
     leaf = paints.plain(_pick(rng, (wood, (0.7, 0.69, 0.66))), rng)
-    panels.append(_panel((door_x, 0, far - 0.02), -0.95 * _X, 2.1 * _Y, paints.framed(leaf, (0.55, 0.53, 0.5), 0.95, 2.1), 0.04))
+    panels.append(
+        _panel((door_x, 0, far - 0.02), -0.95 * _X, 2.1 * _Y, paints.framed(leaf, (0.55, 0.53, 0.5), 0.95, 2.1), 0.04)
+    )
     side = 1.0 if rng.random() < 0.5 else -1.0
     day = paints.gradient((0.55, 0.68, 0.60), (0.70, 0.85, 1.0), 1.4)
     for z in (1.0, 4.0, 7.0):
@@ -115,11 +138,15 @@ def _openings(rng: np.random.Generator, half: float, high: float, far: float, wo
         window = paints.framed(day, (0.78, 0.78, 0.76), 1.6, 1.4, bars=True)
         panels.append(_on_side_wall(side, half, z, 1.0, 1.6, 1.4, window, glow=0.75))
         picture_w = float(rng.uniform(0.7, 1.2))
-        picture = paints.framed(paints.blots(_pick(rng, _WALLS), rng), (0.12, 0.09, 0.07), picture_w, 0.8, border_m=0.05)
+        picture = paints.framed(
+            paints.blots(_pick(rng, _WALLS), rng), (0.12, 0.09, 0.07), picture_w, 0.8, border_m=0.05
+        )
         panels.append(_on_side_wall(-side, half, z + 0.3, 1.3, picture_w, 0.8, picture))
     away = door_x - 1.6 if door_x > 0 else door_x + 2.2
     picture = paints.framed(paints.blots(_pick(rng, _WALLS), rng), (0.12, 0.09, 0.07), 1.1, 0.8, border_m=0.05)
-    panels.append(_panel((float(np.clip(away, -half + 1.2, half - 0.1)), 1.25, far - 0.02), -1.1 * _X, 0.8 * _Y, picture, 0.03))
+    panels.append(
+        _panel((float(np.clip(away, -half + 1.2, half - 0.1)), 1.25, far - 0.02), -1.1 * _X, 0.8 * _Y, picture, 0.03)
+    )
     return panels
 
 
@@ -162,7 +189,9 @@ def _furniture(
     return panels, things
 
 
-def _along_wall(side: float, half: float, z: float, y: float, size: tuple[float, float, float], paint: Paint) -> list[Panel]:
+def _along_wall(
+    side: float, half: float, z: float, y: float, size: tuple[float, float, float], paint: Paint
+) -> list[Panel]:
     depth = size[0]
     x = half - depth - 0.01 if side > 0 else -half + 0.01
     return _block((x, y, z), size, paint)
@@ -171,13 +200,16 @@ def _along_wall(side: float, half: float, z: float, y: float, size: tuple[float,
 def _plant(rng: np.random.Generator, x: float, z: float, frames: int) -> Solid:
     pot = limb(0.3, 0.13, 0.17, _pick(rng, ((0.5, 0.25, 0.15), (0.6, 0.6, 0.58))))
     leaves = [
-        moved(ellipsoid((0.22, 0.30, 0.22), (0.08, 0.24 + 0.08 * k, 0.06), rings=6, sections=8), (0.1 * k - 0.1, 0.75 + 0.2 * k, 0.08 * (k % 2)))
+        moved(
+            ellipsoid((0.22, 0.30, 0.22), (0.08, 0.24 + 0.08 * k, 0.06), rings=6, sections=8),
+            (0.1 * k - 0.1, 0.75 + 0.2 * k, 0.08 * (k % 2)),
+        )
         for k in range(3)
     ]
     return _standing(joined([pot, *leaves]), x, z, frames, "plant")
 
 
-def _standing(mesh, x: float, z: float, frames: int, name: str) -> Solid:  # noqa: ANN001
+def _standing(mesh: Mesh, x: float, z: float, frames: int, name: str) -> Solid:
     return Solid(mesh, poses(np.tile([x, 0.0, z], (frames, 1)), np.eye(3)), STATIC, shadow=False, name=name)
 
 
@@ -188,15 +220,14 @@ def _street(rng: np.random.Generator, frames: int, *, road: bool) -> Place:
     azimuth, height = rng.uniform(-2.4, -0.9) * (1 if rng.random() < 0.5 else -1), rng.uniform(0.7, 1.05)
     sun = np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
     light = Light(sun, False, strength=float(rng.uniform(0.85, 1.15)), ambient=float(rng.uniform(0.5, 0.65)))
-    horizon, zenith = (0.80, 0.88, 0.95), tuple(np.array([0.20, 0.40, 0.78]) * rng.uniform(0.8, 1.2))
+    horizon, zenith = (0.80, 0.88, 0.95), _rgb(np.array([0.20, 0.40, 0.78]) * rng.uniform(0.8, 1.2))
     panels = _ground(rng, road)
     things: list[Solid] = []
     for side in (-1.0, 1.0):
         setback = float(rng.uniform(5.5, 7.0)) + (3.0 if road and side > 0 else 0.0)
         panels += _house_row(rng, side, setback)
-        for z in (5.0, 11.0, 18.0):
-            if rng.random() < 0.6:
-                things.append(_tree(rng, side * (setback - 1.3), z + float(rng.uniform(-1.5, 1.5)), frames))
+        rows = [z + float(rng.uniform(-1.5, 1.5)) for z in (5.0, 11.0, 18.0) if rng.random() < 0.6]
+        things += [_tree(rng, side * (setback - 1.3), z, frames) for z in rows]
     return Place(
         tuple(panels), light, sky=(horizon, zenith), haze_per_m=0.008, things=tuple(things),
         details={"place": "road" if road else "street"},
@@ -206,12 +237,16 @@ def _street(rng: np.random.Generator, frames: int, *, road: bool) -> Place:
 def _ground(rng: np.random.Generator, road: bool) -> list[Panel]:
     """Near ground in fine texels, far ground in coarse ones."""
     stone = _pick(rng, ((0.46, 0.45, 0.43), (0.52, 0.47, 0.41), (0.42, 0.43, 0.46)))
-    slabs = paints.tiles(stone, tuple(0.93 * c for c in stone), rng, size_m=float(rng.uniform(0.5, 0.8)), gap=0.68)
+    slabs = paints.tiles(stone, _rgb(0.93 * np.array(stone)), rng, size_m=float(rng.uniform(0.5, 0.8)), gap=0.68)
     asphalt = paints.fine((0.17, 0.17, 0.18), rng, contrast=0.16, cell_m=0.04)
     grass = paints.fine((0.16, 0.27, 0.08), rng, contrast=0.25, cell_m=0.06)
     panels = []
     if road:
-        strips = [(-14.0, 12.6, slabs), (-1.4, 7.2, paints.striped(paints.striped(asphalt, 3.6, dash_m=2.0), 0.25)), (5.8, 10.0, slabs)]
+        strips = [
+            (-14.0, 12.6, slabs),
+            (-1.4, 7.2, paints.striped(paints.striped(asphalt, 3.6, dash_m=2.0), 0.25)),
+            (5.8, 10.0, slabs),
+        ]
     else:
         other = asphalt if rng.random() < 0.5 else grass
         strips = [(-14.0, 10.8, grass), (-3.2, 6.4, slabs), (3.2, 12.0, other)]
@@ -242,11 +277,11 @@ def _tree(rng: np.random.Generator, x: float, z: float, frames: int) -> Solid:
     green = np.array([0.12, 0.26, 0.06]) * rng.uniform(0.8, 1.25)
     crown = [
         moved(
-            ellipsoid(
-                (1.0 * s, 1.1 * s, 1.0 * s), tuple(green * (0.85 + 0.15 * k)), rings=8, sections=12
-            ),
+            ellipsoid((1.0 * s, 1.1 * s, 1.0 * s), _rgb(green * (0.85 + 0.15 * k)), rings=8, sections=12),
             (dx, high + dy, dz),
         )
-        for k, (dx, dy, dz, s) in enumerate(((0, 0.7, 0, 1.0), (0.55, 0.2, 0.3, 0.7), (-0.5, 0.35, -0.3, 0.75), (0.1, 1.5, -0.1, 0.7)))
+        for k, (dx, dy, dz, s) in enumerate(
+            ((0, 0.7, 0, 1.0), (0.55, 0.2, 0.3, 0.7), (-0.5, 0.35, -0.3, 0.75), (0.1, 1.5, -0.1, 0.7))
+        )
     ]
     return _standing(joined([limb(high, 0.14, 0.09, (0.20, 0.13, 0.08)), *crown]), x, z, frames, "tree")

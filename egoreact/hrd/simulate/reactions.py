@@ -4,15 +4,12 @@
 the world, the person starting at the origin and facing +z with the left at +x.
 """
 
-from collections.abc import Mapping
-
-from egoreact.hrd.simulate.choreography import (
-    BALANCE, COVER, GUARD, HANG, LOW, OUT, READY, SHIELD, WAVE_IN, WAVE_OUT, Choreography, Hand, HandKey,
-)  # fmt: skip
+from egoreact.hrd.simulate import choreography as pose
+from egoreact.hrd.simulate.arrival import Parameters
+from egoreact.hrd.simulate.choreography import HANG, Choreography, Hand, HandKey
 from egoreact.hrd.simulate.person import Person
 from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step, walk
 
-Parameters = Mapping[str, float]
 CLIP_END_S = 30.0
 
 
@@ -37,10 +34,10 @@ def _sidestep(person: Person, parameters: Parameters, *, sign: float) -> Choreog
     )
     lean = -0.27 * sign * person.amplitude
     shielding: tuple[HandKey, ...] = (
-        (onset, HANG), (onset + 0.42, SHIELD), (onset + 0.95, SHIELD), (onset + 1.75, READY),
+        (onset, HANG), (onset + 0.42, pose.SHIELD), (onset + 0.95, pose.SHIELD), (onset + 1.75, pose.READY),
     )  # fmt: skip
     balancing: tuple[HandKey, ...] = (
-        (onset, HANG), (onset + 0.45, OUT), (onset + 0.95, OUT), (onset + 1.8, READY),
+        (onset, HANG), (onset + 0.45, pose.OUT), (onset + 0.95, pose.OUT), (onset + 1.8, pose.READY),
     )  # fmt: skip
     return Choreography(
         steps=steps,
@@ -64,7 +61,9 @@ def duck(person: Person, parameters: Parameters) -> Choreography:
         Step(LEFT, onset + 0.05, onset + 0.33, 0.19, 0.16, yaw=0.12, height_m=0.05),
         Step(RIGHT, onset + 0.22, onset + 0.50, -0.17, 0.02, yaw=-0.12, height_m=0.05),
     )
-    cover: tuple[HandKey, ...] = ((onset, HANG), (onset + 0.5, COVER), (onset + 1.2, COVER), (onset + 2.0, READY))
+    cover: tuple[HandKey, ...] = (
+        (onset - 0.05, HANG), (onset + 0.28, LIFT), (onset + 0.62, pose.COVER), (onset + 1.2, pose.COVER), (onset + 2.0, pose.READY),
+    )  # fmt: skip
     return Choreography(
         steps=steps,
         sink=((onset, 0.0), (onset + 0.55, deep), (onset + 1.3, deep), (onset + 2.3, 0.8 * deep)),
@@ -108,8 +107,8 @@ def step_over(person: Person, parameters: Parameters) -> Choreography:
             (start, (0.0, 0.04, 0.0)), (start + 0.6, (0.0, 0.09, 0.0)), (over, (0.0, 0.09, 0.0)),
             (over + 0.5, (0.0, 0.20, 0.0)), (resumed, (0.0, 0.16, 0.0)), (resumed + 0.6, (0.0, 0.09, 0.0)),
         ),
-        left_hand=((over - 0.3, HANG), (over + 0.4, BALANCE), (resumed, BALANCE), (resumed + 0.6, HANG)),
-        right_hand=((over - 0.3, HANG), (over + 0.4, BALANCE), (resumed, BALANCE), (resumed + 0.6, HANG)),
+        left_hand=((over - 0.3, HANG), (over + 0.4, pose.BALANCE), (resumed, pose.BALANCE), (resumed + 0.6, HANG)),
+        right_hand=((over - 0.3, HANG), (over + 0.4, pose.BALANCE), (resumed, pose.BALANCE), (resumed + 0.6, HANG)),
         notes={"onset_s": over, "walk_s": start},
     )  # fmt: skip
 
@@ -126,7 +125,7 @@ def duck_under(person: Person, parameters: Parameters) -> Choreography:
     head_top_m = 1.80 * person.height_scale
     drop = max(head_top_m - parameters["bottom_m"] + 0.16, 0.3) / person.height_scale
     sink = min(0.62 * drop, 0.40)
-    bent: tuple[HandKey, ...] = ((down - 0.75, HANG), (down, READY), (up, READY), (up + 0.7, HANG))
+    bent: tuple[HandKey, ...] = ((down - 0.75, HANG), (down, pose.READY), (up, pose.READY), (up + 0.7, HANG))
     return Choreography(
         steps=tuple(steps),
         sink=((down - 0.75, 0.0), (down, sink), (up, sink), (up + 0.7, 0.0)),
@@ -156,8 +155,8 @@ def make_way_and_wave(person: Person, parameters: Parameters) -> Choreography:
         Step(RIGHT, aside + 0.84, aside + 1.18, reach - 0.10, 1.06, yaw=-0.15, height_m=0.06),
     )
     hello = aside + 0.45
-    waving: list[HandKey] = [(hello - 0.05, HANG), (hello + 0.5, WAVE_IN)]
-    waving += [(hello + 0.5 + 0.26 * (k + 1), WAVE_OUT if k % 2 == 0 else WAVE_IN) for k in range(9)]
+    waving: list[HandKey] = [(hello - 0.05, HANG), (hello + 0.5, pose.WAVE_IN)]
+    waving += [(hello + 0.5 + 0.26 * (k + 1), pose.WAVE_OUT if k % 2 == 0 else pose.WAVE_IN) for k in range(9)]
     waving += [(hello + 3.4, HANG)]
     resting: tuple[HandKey, ...] = ((0.0, HANG),)
     return Choreography(
@@ -172,15 +171,20 @@ def make_way_and_wave(person: Person, parameters: Parameters) -> Choreography:
 
 def step_back(person: Person, parameters: Parameters) -> Choreography:
     """A dog runs up: step by step backwards, hands low between it and oneself."""
-    # People start back when the dog is about 3.4 m away.
-    onset = (parameters["distance_m"] - 3.4) / parameters["speed_m_s"] + person.latency_s
+    # People start back when the dog is about 2.8 m away.
+    onset = (parameters["distance_m"] - 2.8) / parameters["speed_m_s"] + person.latency_s
     reach = 1.15 * person.amplitude
     steps = (
         Step(RIGHT, onset, onset + 0.36, -0.13, 0.13 - 0.42 * reach, heel=0.15),
         Step(LEFT, onset + 0.32, onset + 0.72, 0.13, 0.13 - 0.86 * reach, heel=0.15),
         Step(RIGHT, onset + 0.68, onset + 1.10, -0.14, 0.13 - 1.06 * reach, heel=0.15),
     )
-    low: tuple[HandKey, ...] = ((onset, HANG), (onset + 0.5, LOW), (onset + 2.0, LOW), (onset + 3.2, LOW))
+    low: tuple[HandKey, ...] = (
+        (onset, HANG),
+        (onset + 0.5, pose.LOW),
+        (onset + 2.0, pose.LOW),
+        (onset + 3.2, pose.LOW),
+    )
     return Choreography(
         steps=steps,
         sink=((onset, 0.0), (onset + 0.5, 0.09), (onset + 1.2, 0.12), (onset + 2.4, 0.09)),
@@ -204,7 +208,7 @@ def leap_aside(person: Person, parameters: Parameters) -> Choreography:
         Step(LEFT, onset + 0.84, onset + 1.18, far + 0.14, 0.13 + back, yaw=0.0, height_m=0.12),
     )
     arms: tuple[HandKey, ...] = (
-        (onset, HANG), (onset + 0.35, OUT), (onset + 1.0, OUT), (onset + 1.5, GUARD_LOW), (onset + 2.2, READY),
+        (onset, HANG), (onset + 0.35, pose.OUT), (onset + 1.0, pose.OUT), (onset + 1.5, GUARD_LOW), (onset + 2.2, pose.READY),
     )  # fmt: skip
     return Choreography(
         steps=steps,
@@ -221,4 +225,5 @@ def leap_aside(person: Person, parameters: Parameters) -> Choreography:
     )  # fmt: skip
 
 
-GUARD_LOW = Hand(*((0.12, -0.12, 0.5), GUARD.elbow))
+GUARD_LOW = Hand((0.12, -0.12, 0.5), pose.GUARD.elbow)
+LIFT = Hand((0.25, -0.1, 0.6), (0.8, -0.5, 0.0))

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from egoreact.hrd.simulate.place import Atlas, MIP_LEVELS, Place, bake, to_display
-from egoreact.hrd.simulate.solids import Solid
+from egoreact.hrd.simulate.place import MIP_LEVELS, Atlas, Place, bake, to_display
+from egoreact.hrd.simulate.solids import Solid, f32
 
 NEAR_M = 0.03
 _FAR_M = 1e4
@@ -78,15 +78,15 @@ class _Canvas:
 def _supersampled(
     place: Place, solids: list[Solid], T_world_camera: np.ndarray, K: np.ndarray, size_px: int, times: int
 ) -> Images:
-    # Sub-pixel centres lie around the pixel's own; depth and classes are taken at one of them, never averaged.
+    # Depth and classes belong to the pixel's centre, exactly; only colours are averaged over the pixel.
+    plain = render(place, solids, T_world_camera, K, size_px)
     finer = K.copy()
     finer[:2] *= times
     finer[:2, 2] += (times - 1) / 2
     images = render(place, solids, T_world_camera, finer, size_px * times)
     small = (size_px, size_px)
     rgb = np.stack([cv2.resize(frame, small, interpolation=cv2.INTER_AREA) for frame in images.rgb])
-    middle = slice(times // 2, None, times)
-    return Images(rgb, images.depth_m[:, middle, middle].copy(), images.segmentation[:, middle, middle].copy())
+    return Images(rgb, plain.depth_m, plain.segmentation)
 
 
 def _cast_place(canvas: _Canvas, frame: int, place: Place, atlas: Atlas, T: np.ndarray, rays: np.ndarray) -> None:
@@ -181,7 +181,14 @@ def _pixels_within(solid: Solid, T: np.ndarray, K: np.ndarray, size_px: int) -> 
 
 
 def _cast_solid(
-    canvas: _Canvas, number: int, solid: Solid, place: Place, T: np.ndarray, rays: np.ndarray, K: np.ndarray, size_px: int
+    canvas: _Canvas,
+    number: int,
+    solid: Solid,
+    place: Place,
+    T: np.ndarray,
+    rays: np.ndarray,
+    K: np.ndarray,
+    size_px: int,
 ) -> None:
     frame, pixel = _pixels_within(solid, T, K, size_px)
     if not len(frame):
@@ -218,14 +225,20 @@ def _turned(T: np.ndarray, frame: np.ndarray, vectors: np.ndarray) -> np.ndarray
 
 
 def _shade(
-    solid: Solid, place: Place, albedo: np.ndarray, point: np.ndarray, normal: np.ndarray, view: np.ndarray, depth: np.ndarray
+    solid: Solid,
+    place: Place,
+    albedo: np.ndarray,
+    point: np.ndarray,
+    normal: np.ndarray,
+    view: np.ndarray,
+    depth: np.ndarray,
 ) -> np.ndarray:
     """Display colours of points on a solid: Lambert's law, light from all around, bounce from the floor, a highlight."""
     light = place.light
     towards = light.direction(point)
     facing = np.maximum(np.einsum("ni,ni->n", normal, towards), 0.0)[:, None]
     around = light.ambient * (0.72 + 0.28 * normal[:, 1:2])
-    linear = albedo * (around * np.float32(light.ambient_colour) + light.strength * facing * np.float32(light.colour))
+    linear = albedo * (around * f32(light.ambient_colour) + light.strength * facing * f32(light.colour))
     if solid.gloss:
         view = view / np.linalg.norm(view, axis=1, keepdims=True)
         half = towards - view
@@ -256,12 +269,14 @@ def _shade_behind(
     shaded: np.ndarray, depth_m: np.ndarray, place: Place, casters: list[Solid], T: np.ndarray, rays: np.ndarray
 ) -> None:
     """Marks pixels in the shadow of solids that keep together, such as a body's limbs."""
-    centres = np.stack([s.T_world_solid[:, :3, :3] @ s.mesh.ball_m[0] + s.T_world_solid[:, :3, 3] for s in casters], axis=1)
+    centres = np.stack(
+        [s.T_world_solid[:, :3, :3] @ s.mesh.ball_m[0] + s.T_world_solid[:, :3, 3] for s in casters], axis=1
+    )
     radii = np.array([s.mesh.ball_m[1] for s in casters], np.float32)
     # One direction a frame: from the middle of the solids to the light. Seen along it everything is flat: compare there
     # each pixel's point with the rectangle around all solids, and what is left with each solid.
     towards = place.light.direction(centres.mean(axis=1))
-    x_axis = np.cross(towards, np.float32([0.31, 0.2, 0.93]))
+    x_axis = np.cross(towards, f32([0.31, 0.2, 0.93]))
     x_axis /= np.linalg.norm(x_axis, axis=1, keepdims=True)
     flat = np.stack([x_axis, np.cross(towards, x_axis), towards], axis=1).astype(np.float32)
     centre_flat = np.einsum("tki,tsi->tsk", flat, centres).astype(np.float32)

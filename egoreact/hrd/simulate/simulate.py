@@ -6,8 +6,8 @@ import zlib
 import numpy as np
 
 from egoreact.errors import EgoReactError
-from egoreact.hrd.clip import SEGMENTATION_CLASSES, Clip, ClipRecord, Split
-from egoreact.hrd.simulate.arrivals import Arrival
+from egoreact.hrd.clip import Clip, ClipRecord, Split
+from egoreact.hrd.simulate.arrival import OWN_BODY, Arrival
 from egoreact.hrd.simulate.choreography import Performance, perform
 from egoreact.hrd.simulate.config import SimulatorConfig
 from egoreact.hrd.simulate.encounters import ENCOUNTERS, Encounter
@@ -20,7 +20,6 @@ from egoreact.motion.camera import camera_from_head, intrinsics
 from egoreact.motion.skeleton import FPS, HEAD
 from egoreact.vision.video import encode_depth, encode_segmentation, encode_video
 
-OWN_BODY = SEGMENTATION_CLASSES.index("own_body")
 LICENCE = "CC0-1.0"
 
 
@@ -46,7 +45,9 @@ def encounter_named(category: str) -> Encounter:
         EgoReactError: there is none; lists those there are.
     """
     if category not in ENCOUNTERS:
-        raise EgoReactError(f"unknown category {category!r}", where="simulator", remedy=f"use one of {', '.join(ENCOUNTERS)}")
+        raise EgoReactError(
+            f"unknown category {category!r}", where="simulator", remedy=f"use one of {', '.join(ENCOUNTERS)}"
+        )
     return ENCOUNTERS[category]
 
 
@@ -82,7 +83,12 @@ def stage(config: SimulatorConfig, category: str, seed: int) -> Staged:
 
 def render_staged(config: SimulatorConfig, staged: Staged) -> Images:
     return render(
-        staged.place, staged.arrival.solids, staged.T_world_camera, staged.K, config.image_size_px, supersample=config.supersample
+        staged.place,
+        staged.arrival.solids,
+        staged.T_world_camera,
+        staged.K,
+        config.image_size_px,
+        supersample=config.supersample,
     )
 
 

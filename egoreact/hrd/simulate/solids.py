@@ -11,9 +11,15 @@ import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from jaxtyping import Float32, Int32
+from numpy.typing import ArrayLike
 
 Colour = tuple[float, float, float]
 """Linear red, green, blue, 0 to 1."""
+
+
+def f32(values: ArrayLike) -> np.ndarray:
+    """Single precision: of a colour, of a number in arithmetic that is to stay single."""
+    return np.asarray(values, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,11 @@ class Solid:
 
 
 def lathe(
-    profile_m: Sequence[tuple[float, float]], colour: Colour, *, sections: int = 14, squash: tuple[float, float] = (1.0, 1.0)
+    profile_m: Sequence[tuple[float, float]],
+    colour: Colour,
+    *,
+    sections: int = 14,
+    squash: tuple[float, float] = (1.0, 1.0),
 ) -> Mesh:
     """(radius, height) pairs from bottom to top, turned about y; squash scales x and z. Radius 0 closes an end."""
     radius, height = np.asarray(profile_m, dtype=np.float64).T
@@ -114,7 +124,9 @@ def limb(
     return lathe(profile, colour, sections=sections, squash=squash)
 
 
-def box(size_m: tuple[float, float, float], colour: Colour, *, centre_m: tuple[float, float, float] = (0, 0, 0)) -> Mesh:
+def box(
+    size_m: tuple[float, float, float], colour: Colour, *, centre_m: tuple[float, float, float] = (0, 0, 0)
+) -> Mesh:
     vertices, faces, normals = [], [], []
     for axis in range(3):
         for sign in (-1.0, 1.0):
@@ -136,7 +148,9 @@ def extrude(outline_m: Sequence[tuple[float, float]], width_m: float, colour: Co
     count, middle = len(points), points[:, 1].mean()
     half = np.where(points[:, 1] > middle, 0.5 * width_m * taper, 0.5 * width_m)
     rims = [np.stack([sign * half, points[:, 1], points[:, 0]], axis=-1) for sign in (1.0, -1.0)]
-    vertices, faces, normals = [], [], []
+    vertices: list[np.ndarray] = []
+    normals: list[np.ndarray] = []
+    faces = []
     for k in range(count):
         j = (k + 1) % count
         quad = np.stack([rims[0][k], rims[0][j], rims[1][j], rims[1][k]])
@@ -153,9 +167,7 @@ def extrude(outline_m: Sequence[tuple[float, float]], width_m: float, colour: Co
     colours = np.broadcast_to(np.asarray(colour, dtype=np.float32), (len(faces), 3))
     normal_array = np.array(normals)
     normal_array /= np.linalg.norm(normal_array, axis=1, keepdims=True)
-    return Mesh(
-        np.array(vertices, np.float32), np.array(faces, np.int32), normal_array.astype(np.float32), colours
-    )
+    return Mesh(np.array(vertices, np.float32), np.array(faces, np.int32), normal_array.astype(np.float32), colours)
 
 
 def _outward(normal: np.ndarray, at: np.ndarray, outline: np.ndarray) -> np.ndarray:
@@ -179,7 +191,10 @@ def moved(mesh: Mesh, offset_m: tuple[float, float, float], turn: np.ndarray | N
     """The mesh elsewhere in its own frame."""
     turn = (np.eye(3) if turn is None else turn).astype(np.float32)
     return Mesh(
-        mesh.vertices_m @ turn.T + np.asarray(offset_m, np.float32), mesh.faces, mesh.normals @ turn.T, mesh.face_colours
+        mesh.vertices_m @ turn.T + np.asarray(offset_m, np.float32),
+        mesh.faces,
+        mesh.normals @ turn.T,
+        mesh.face_colours,
     )
 
 

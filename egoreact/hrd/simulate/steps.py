@@ -74,7 +74,14 @@ def lay_out(times_s: Float64[np.ndarray, " frames"], steps: Sequence[Step], bone
 
 
 def walk(
-    start_s: float, step_s: float, landings_m: Sequence[float], *, first: int, bones: Bones, until_s: float, x_m: float = 0.0
+    start_s: float,
+    step_s: float,
+    landings_m: Sequence[float],
+    *,
+    first: int,
+    bones: Bones,
+    until_s: float,
+    x_m: float = 0.0,
 ) -> list[Step]:
     """Steps straight ahead, foot joints landing at the z given one after the other; none that would land after until_s."""
     steps = []

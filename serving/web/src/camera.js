@@ -15,13 +15,12 @@ export class FrameClock {
     this.context = this.canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     this.boundary = -framesPerToken;
     this.startedAt = null;
-    this.busy = false;
     this.timer = setInterval(() => this.tick(), 1000 / fps / 2);
   }
 
   tick() {
     const { video } = this;
-    if (video.readyState < 2 || video.paused || video.ended || this.busy) return;
+    if (video.readyState < 2 || video.paused || video.ended) return;
     const now = performance.now();
     this.startedAt ??= now;
     const tick = Math.floor(((now - this.startedAt) / 1000) * this.fps);
@@ -31,22 +30,19 @@ export class FrameClock {
     this.capture(boundary, now / 1000);
   }
 
-  async capture(seq, capturedAt) {
+  capture(seq, capturedAt) {
     const { videoWidth, videoHeight } = this.video;
     const scale = Math.min(1, this.sidePx / Math.min(videoWidth, videoHeight));
     const width = Math.max(16, Math.round(videoWidth * scale));
     const height = Math.max(16, Math.round(videoHeight * scale));
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     this.context.drawImage(this.video, 0, 0, width, height);
-    this.busy = true;
-    const blob = await new Promise((resolve) => this.canvas.toBlob(resolve, "image/jpeg", 0.88));
-    const bytes = new Uint8Array(await blob.arrayBuffer());
-    this.busy = false;
-    if (this.timer !== null) this.send(seq, capturedAt, bytes);
+    // Not toBlob: it waits for an idle moment of the page, up to a second. At this size the direct way takes a millisecond.
+    const [, base64] = this.canvas.toDataURL("image/jpeg", 0.88).split(",");
+    this.send(seq, capturedAt, Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)));
   }
 
   stop() {
     clearInterval(this.timer);
-    this.timer = null;
   }
 }

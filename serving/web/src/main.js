@@ -205,14 +205,18 @@ function reset() {
   plot.clear();
   Object.assign(state, { frames: 0, dropped: 0, chunks: 0, latency_ms: null, model_ms: null });
   figures();
+  show(state.status);
   if (source !== "camera" && video.src) video.currentTime = 0;
   if (again) start();
 }
 
 video.addEventListener("ended", () => {
   if (!session) return;
-  stop();
-  if ($("repeat").checked) repeatTimer = setTimeout(start, 1200);
+  session.clock?.stop();
+  repeatTimer = setTimeout(() => {
+    stop(); // by now the last chunk has come
+    if ($("repeat").checked) repeatTimer = setTimeout(start, 1000);
+  }, 500);
 });
 video.addEventListener("error", () => {
   if (!video.getAttribute("src")) return;
@@ -229,11 +233,11 @@ function playFailure(error) {
 
 // --- what is shown ---------------------------------------------------------------------------------------------------
 
-const WORDS = { idle: "at rest", connecting: "connecting…", live: "live", away: "waiting for the service" };
+const WORDS = { connecting: "connecting…", live: "live", away: "waiting for the service" };
 
 function show(status) {
   state.status = status;
-  $("state").textContent = WORDS[status];
+  $("state").textContent = WORDS[status] ?? (state.frames ? "done" : "at rest");
   $("state").classList.toggle("live", status === "live");
   refresh();
 }

@@ -4,8 +4,8 @@ import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { Mannequin, JOINTS, REST_POSE } from "./mannequin.js";
 
 const HEAD = JOINTS.indexOf("head");
-const TRAIL_POINTS = 90;
-const TRAIL_STEP_M = 0.035;
+const TRAIL_POINTS = 100;
+const TRAIL_STEP_M = 0.04;
 const HOME = new THREE.Vector3(1.75, 0.75, 2.85);
 const EYE_HEIGHT_M = 0.98;
 // From the best looking to what a processor without a graphics card can draw; the stage walks down until it is fluent.
@@ -13,13 +13,15 @@ const QUALITY = [
   { pixelRatio: 2, shadowPx: 1024 }, { pixelRatio: 1, shadowPx: 1024 }, { pixelRatio: 0.75, shadowPx: 512 }, { pixelRatio: 0.5, shadowPx: 512 },
 ];
 const SLOW_MS = 45;
+const REFINED_PIXEL_RATIO = 2;
+const STILL_MS = 300;
 const JUDGED_FRAMES = 12;
 
 export class Stage {
   constructor(canvas) {
     this.canvas = canvas;
     const software = drawnBySoftware();
-    this.quality = software ? 2 : 0;
+    this.quality = software ? 1 : 0;
     this.slow = { frames: 0, ms: 0 };
     // Drawn by the processor, frames at full rate would starve the encoding of the video.
     this.pauseMs = software ? 60 : 0;
@@ -112,12 +114,15 @@ export class Stage {
     this.joints = joints;
     this.stale = true;
     const head = new THREE.Vector3().fromArray(joints, HEAD * 3);
-    const last = this.places.at(-1);
-    if (!last || last.distanceTo(head) > TRAIL_STEP_M) {
-      this.places.push(head);
-      if (this.places.length > TRAIL_POINTS) this.places.shift();
-      this.drawTrail();
+    if (!this.places.length) this.places.push(head);
+    const before = this.places.length;
+    // Evenly spaced, however seldom a frame is drawn.
+    for (let gap = head.distanceTo(this.places.at(-1)); gap > TRAIL_STEP_M; gap -= TRAIL_STEP_M) {
+      this.places.push(this.places.at(-1).clone().lerp(head, TRAIL_STEP_M / gap));
     }
+    if (this.places.length === before) return;
+    this.places.splice(0, this.places.length - TRAIL_POINTS);
+    this.drawTrail();
   }
 
   drawTrail() {
@@ -160,17 +165,19 @@ export class Stage {
     this.stale = true;
   }
 
-  resize() {
+  /** @param {boolean} refined draw a still picture finer than a moving one. */
+  resize(refined = false) {
     const { clientWidth, clientHeight } = this.canvas.parentElement;
     if (!clientWidth || !clientHeight) return;
     const { pixelRatio, shadowPx } = QUALITY[this.quality];
-    this.renderer.setPixelRatio(Math.min(devicePixelRatio, pixelRatio));
+    this.refined = refined;
+    this.renderer.setPixelRatio(refined ? REFINED_PIXEL_RATIO : Math.min(devicePixelRatio, pixelRatio));
+    this.renderer.setSize(clientWidth, clientHeight, false);
     if (this.sun.shadow.mapSize.x !== shadowPx) {
       this.sun.shadow.mapSize.set(shadowPx, shadowPx);
       this.sun.shadow.map?.dispose();
       this.sun.shadow.map = null;
     }
-    this.renderer.setSize(clientWidth, clientHeight, false);
     this.camera.aspect = clientWidth / clientHeight;
     this.camera.fov = this.camera.aspect < 0.9 ? 42 : 34;
     this.camera.updateProjectionMatrix();
@@ -206,11 +213,18 @@ export class Stage {
     this.shade.position.set(target.x, 0, target.z);
     this.grid.position.set(target.x, 0.001, target.z);
     this.gridMaterial.uniforms.centre.value.set(target.x, target.z);
-    const turned = this.controls.update();
-    if (!turned && !this.stale && step.lengthSq() < 1e-9) return false;
+    const changed = this.controls.update() || this.stale || step.lengthSq() > 1e-9;
+    const now = performance.now();
+    if (changed) {
+      this.changedAt = now;
+      if (this.refined) this.resize();
+    } else {
+      if (this.refined || this.quality === 0 || now - this.changedAt < STILL_MS) return false;
+      this.resize(true);
+    }
     this.stale = false;
     this.renderer.render(this.scene, this.camera);
-    return true;
+    return changed;
   }
 }
 

@@ -1,0 +1,235 @@
+"""The four trainings: each prepares its samples, teaches through `fit_distributed`, and writes one folder.
+
+A job's samples and checkpoints lie in the workspace under a name made of what decides its result (configuration, data,
+code). So a step that was killed and started again goes on from its newest checkpoint, and another job never does.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from components.validate_alignment.step import read_quarantine
+from components.version_dataset.dvc_data import ensure_revision
+from egoreact.files import sha256_json
+from egoreact.hrd.clip import UNKNOWN, Split
+from egoreact.hrd.dataset import data_folder, manifest_digest
+from egoreact.hrd.shards import read_clips
+from egoreact.models.bundle import Bundle, BundleManifest
+from egoreact.models.reaction_gpt import ReactionGPT
+from egoreact.models.vqvae import VQVAE, VQVAEConfig
+from egoreact.motion.export import write_side_by_side
+from egoreact.motion.representation import Normaliser
+from egoreact.presets import RunConfig
+from egoreact.provenance import code_digest, git_commit, library_versions
+from egoreact.streaming.session import react_to_frames
+from egoreact.training.checkpoint import load_module
+from egoreact.training.data import Motion, load_motion, load_pictures, usable_rows
+from egoreact.training.encoder import make_encoder_learner, write_encoder_data
+from egoreact.training.evaluator import train_evaluator
+from egoreact.training.features import load_features
+from egoreact.training.gpt import ReactionSamples, make_reaction_learner, pad_samples, write_reaction_data
+from egoreact.training.loop import FitResult, Learner, LoopConfig
+from egoreact.training.ray_train import Resources, fit_distributed
+from egoreact.training.tracking import Tracker, track
+from egoreact.training.vqvae import make_tokenizer_learner, write_tokenizer_data
+from egoreact.vision.frame_encoder import FrameEncoder, FrameEncoderConfig
+from egoreact.weights import load_network, network_digest, read_tensors, save_network
+from egoreact.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a run: its configuration, its data, the folder of its checkpoints, and its run in MLflow."""
+
+    kind: str
+    config: RunConfig
+    data_revision: str
+    quarantined: frozenset[str]
+    folder: Path
+    tracker: Tracker
+
+    @property
+    def hrd(self) -> Path:
+        return data_folder() / "hrd"
+
+    def motion(self, split: Split) -> list[Motion]:
+        return load_motion(self.hrd, usable_rows(self.hrd, split, self.quarantined))
+
+    def fit(
+        self, factory: Callable[..., Learner], arguments: dict[str, Any], loop: LoopConfig, workers: int
+    ) -> FitResult:
+        """Teaches, on so many workers; one has all of this machine's cores."""
+        settings = self.config.workers
+        threads = settings.threads if workers > 1 else os.cpu_count() or 1
+        return fit_distributed(
+            factory,
+            arguments,
+            loop,
+            run_name=self.folder.name,
+            storage=self.folder.parent,
+            resources=Resources(workers, threads, settings.gpus),
+            identity=self.folder.name,
+            on_metrics=self.tracker.reporter(),
+        )
+
+
+@contextmanager
+def _job(kind: str, config: str, data_revision: str, quarantine: Path, *inputs: str) -> Iterator[Job]:
+    """Everything that a training starts from. `inputs` are digests of other networks that it builds on."""
+    run_config = RunConfig.from_json(config)
+    ensure_revision(data_folder(), data_revision)
+    quarantined = read_quarantine(quarantine)
+    parts = [getattr(run_config, name) for name in _DECIDES[kind]]
+    decides = [
+        kind, data_revision, sorted(quarantined), code_digest(), *inputs,
+        *(asdict(part) for part in parts), run_config.workers.count,
+    ]  # fmt: skip
+    folder = Workspace.from_environment().training / f"{kind}-{sha256_json(decides)[:16]}"
+    params = {name: asdict(part) for name, part in zip(_DECIDES[kind], parts, strict=True)}
+    with track(
+        f"{kind} {run_config.name}",
+        params=params,
+        tags={
+            "kind": kind,
+            "preset": run_config.name,
+            "config_digest": run_config.digest,
+            "data_revision": data_revision,
+        },
+        group=group_name(run_config, data_revision),
+    ) as tracker:
+        tracker.log_data(data_revision, manifest_digest(data_folder() / "hrd"))
+        yield Job(kind, run_config, data_revision, quarantined, folder, tracker)
+
+
+def group_name(config: RunConfig, data_revision: str) -> str:
+    """Of the MLflow run that a pipeline run's steps are nested under."""
+    return f"{config.name} {sha256_json([config.digest, data_revision, code_digest()])[:10]}"
+
+
+_DECIDES = {
+    "encoder": ("encoder", "encoder_loop"),
+    "tokenizer": ("tokenizer", "tokenizer_loop"),
+    "reaction": ("gpt", "gpt_loop"),
+    "evaluator": ("evaluator",),
+}
+
+
+def run_encoder(config: str, data_revision: str, quarantine: Path, out: Path) -> None:
+    """Teaches the frame encoder and writes its folder."""
+    with _job("encoder", config, data_revision, quarantine) as job:
+        training = job.config.encoder
+        data = job.folder / "pictures.safetensors"
+        if not data.is_file():
+            pictures, held_out = (
+                load_pictures(
+                    job.hrd,
+                    usable_rows(job.hrd, split, job.quarantined),
+                    side=training.model.depth_side,
+                    every=training.every,
+                )
+                for split in ("train", "val")
+            )
+            write_encoder_data(data, pictures, held_out)
+        arguments = {"data": str(data), "config": asdict(training)}
+        result = job.fit(make_encoder_learner, arguments, job.config.encoder_loop, workers=1)
+        learner = make_encoder_learner(**arguments)
+        load_module(result.checkpoint, learner.module)
+        save_network(out, learner.module, training.model)
+
+
+def run_evaluator(config: str, data_revision: str, quarantine: Path, out: Path) -> None:
+    """Teaches the evaluator on the data set that it will judge, and writes its folder."""
+    with _job("evaluator", config, data_revision, quarantine) as job:
+        torch.set_num_threads(os.cpu_count() or 1)
+        labelled = {
+            split: [(m.features.numpy(), m.category) for m in job.motion(split) if m.category != UNKNOWN]
+            for split in ("train", "val")
+        }
+        evaluator = train_evaluator(
+            labelled["train"],
+            labelled["val"],
+            job.config.evaluator,
+            folder=job.folder,
+            on_metrics=job.tracker.log_metrics,
+        )
+        evaluator.save(out, trained_on={"data_revision": data_revision})
+
+
+def run_tokenizer(config: str, data_revision: str, quarantine: Path, out: Path) -> None:
+    """Teaches the VQ-VAE and writes its folder, the normalisation statistics beside it."""
+    with _job("tokenizer", config, data_revision, quarantine) as job:
+        data = job.folder / "motion.safetensors"
+        training, held_out = ({m.clip_id: m.features for m in job.motion(split)} for split in ("train", "val"))
+        normaliser = Normaliser.from_features(list(training.values()))
+        if not data.is_file():
+            write_tokenizer_data(data, training, held_out, normaliser)
+        arguments = {"data": str(data), "config": asdict(job.config.tokenizer)}
+        result = job.fit(make_tokenizer_learner, arguments, job.config.tokenizer_loop, job.config.workers.count)
+        tokenizer = VQVAE(job.config.tokenizer.model)
+        load_module(result.checkpoint, tokenizer)
+        save_network(out, tokenizer, job.config.tokenizer.model, statistics=normaliser.tensors())
+
+
+def run_reaction(config: str, data_revision: str, quarantine: Path, encoder: Path, tokenizer: Path, out: Path) -> None:
+    """Teaches the reaction transformer, writes the whole bundle, and shows it to MLflow with videos of held-out clips."""
+    inputs = network_digest(encoder), network_digest(tokenizer)
+    with _job("reaction", config, data_revision, quarantine, *inputs) as job:
+        quantizer = load_network(tokenizer, VQVAEConfig, VQVAE)
+        normaliser = Normaliser(**read_tensors(tokenizer / "statistics.safetensors"))
+        data = job.folder / "samples.safetensors"
+        if not data.is_file():
+            training, held_out = (_samples(job, split, inputs[0], quantizer, normaliser) for split in ("train", "val"))
+            write_reaction_data(data, training, held_out, normaliser)
+        arguments = {"data": str(data), "tokenizer": str(tokenizer.absolute()), "config": asdict(job.config.gpt)}
+        result = job.fit(make_reaction_learner, arguments, job.config.gpt_loop, job.config.workers.count)
+        gpt = ReactionGPT(job.config.gpt.model)
+        load_module(result.checkpoint, gpt)
+        manifest = BundleManifest(
+            config=job.config.reaction,
+            files={},
+            data_revision=data_revision,
+            commit=git_commit(),
+            code_digest=code_digest(),
+            mlflow_run=job.tracker.run_id or "",
+            seed=job.config.gpt_loop.seed,
+            versions=library_versions(),
+            metrics={name: value for name, value in result.metrics.items() if name.startswith("val/")},
+        )
+        bundle = Bundle(
+            manifest, load_network(encoder, FrameEncoderConfig, FrameEncoder), quantizer, gpt, normaliser=normaliser
+        ).save(out)
+        job.tracker.set_tags({"bundle_digest": bundle.digest})
+        _show_samples(job, bundle)
+
+
+def _samples(job: Job, split: Split, encoder_digest: str, tokenizer: VQVAE, normaliser: Normaliser) -> ReactionSamples:
+    """What each token of the split's clips sees, and the token of the true motion."""
+    rows = usable_rows(job.hrd, split, job.quarantined)
+    seen = load_features(Workspace.from_environment().features, rows, encoder_digest)
+    clips = []
+    with torch.inference_mode():
+        for motion in load_motion(job.hrd, rows):
+            tokens = tokenizer.encode(normaliser.normalise(motion.features)[None])[0]
+            features = seen[motion.clip_id]
+            clips.append((tokens.clone(), features.semantic, features.depth_m))
+    return pad_samples(clips)
+
+
+SHOWN_CLIPS = 8
+
+
+def _show_samples(job: Job, bundle: Bundle) -> None:
+    """Logs videos of held-out clips: what was seen beside how the bundle reacts, closed loop, one a kind of encounter."""
+    rows = usable_rows(job.hrd, "val", job.quarantined).drop_duplicates("category").head(SHOWN_CLIPS)
+    with TemporaryDirectory() as folder:
+        for clip in read_clips(job.hrd, rows):
+            reaction = react_to_frames(bundle, clip.rgb)
+            path = Path(folder) / f"{clip.record.category}-{clip.id}.mp4"
+            write_side_by_side(path, clip.rgb, reaction.joints_m, caption=clip.record.caption)
+            job.tracker.log_artifact(path, to="samples")

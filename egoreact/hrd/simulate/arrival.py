@@ -1,0 +1,36 @@
+"""What comes at somebody: its solids in each frame, and the point that draws the eyes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from egoreact.hrd.clip import SEGMENTATION_CLASSES
+from egoreact.hrd.simulate.solids import Colour, Solid
+
+STATIC, BALL, OBSTACLE, BAR, PERSON, ANIMAL, VEHICLE, OWN_BODY = (
+    SEGMENTATION_CLASSES.index(name)
+    for name in ("static", "ball", "low_obstacle", "bar", "person", "animal", "vehicle", "own_body")
+)
+BRIGHT: tuple[Colour, ...] = (
+    (0.80, 0.08, 0.06), (0.90, 0.40, 0.03), (0.85, 0.70, 0.05), (0.05, 0.25, 0.75), (0.05, 0.50, 0.20),
+)  # fmt: skip
+"""Colours of things made to be seen."""
+
+Parameters = Mapping[str, float]
+"""Of an encounter, by name; the names carry the unit."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    solids: list[Solid]
+    watched_m: Float64[np.ndarray, "frames 3"]
+
+
+def bright(rng: np.random.Generator) -> Colour:
+    return BRIGHT[rng.integers(len(BRIGHT))]
+
+
+def still(frames: int, position_m: tuple[float, float, float]) -> Float64[np.ndarray, "frames 3"]:
+    return np.tile(np.asarray(position_m, dtype=np.float64), (frames, 1))

@@ -1,0 +1,85 @@
+"""A dog that runs up."""
+
+import numpy as np
+
+from egoreact.hrd.simulate.arrival import ANIMAL, Arrival, Parameters
+from egoreact.hrd.simulate.kinematics import rotation
+from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, ellipsoid, joined, limb, moved, poses
+from egoreact.motion.skeleton import FPS
+
+_COATS: tuple[Colour, ...] = ((0.42, 0.24, 0.10), (0.10, 0.08, 0.07), (0.62, 0.48, 0.30), (0.35, 0.33, 0.31))
+
+
+def dog_path(parameters: Parameters, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """z (m) and speed (m/s): running from the clip's start, slowing evenly to a stop at stop_m."""
+    run, slow = parameters["speed_m_s"], parameters["slow_m_s2"]
+    braking_s, braking_m = run / slow, run**2 / (2 * slow)
+    begin = (parameters["distance_m"] - parameters["stop_m"] - braking_m) / run
+    late = np.clip(times_s - begin, 0.0, braking_s)
+    gone = run * np.minimum(times_s, begin) + run * late - 0.5 * slow * late**2
+    return parameters["distance_m"] - gone, run - slow * late
+
+
+def dog(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:
+    z, speed = dog_path(parameters, times_s)
+    coat: Colour = _COATS[rng.integers(len(_COATS))]
+    dark: Colour = (0.45 * coat[0], 0.45 * coat[1], 0.45 * coat[2])
+    k = parameters["size"]
+    frames = len(times_s)
+    stride = np.cumsum(np.concatenate([[0.0], speed[:-1]])) / FPS / (0.95 * k) * 2 * np.pi
+    effort = np.clip(speed / 2.0, 0.0, 1.0)
+    bob = 0.035 * k * effort * np.sin(2 * stride)
+    nod = 0.12 * effort * np.sin(2 * stride + 0.7) + 0.25 * (1 - effort) * np.sin(2 * np.pi * 2.2 * times_s)
+    back = rotation(np.pi, 0.06 * effort * np.sin(2 * stride))  # it faces -z
+    centre = np.stack([np.full(frames, parameters["start_x_m"]), 0.50 * k + bob, z], axis=-1)
+
+    def at(offset: tuple[float, float, float]) -> np.ndarray:
+        return centre + back @ (np.array(offset) * k)
+
+    trunk = moved(limb(0.5 * k, 0.115 * k, 0.15 * k, coat, bulge_m=0.0), (0, 0, -0.27 * k), rotation(0.0, np.pi / 2))
+    chest = moved(ellipsoid((0.10 * k, 0.12 * k, 0.13 * k), (0.7, 0.66, 0.6), rings=7), (0, -0.05 * k, 0.22 * k))
+    solids = [Solid(joined([trunk, chest]), poses(centre, back), ANIMAL, name="trunk")]
+    head_turn = back @ rotation(0.0, nod)
+    solids.append(Solid(_dog_head(coat, dark, k), poses(at((0, 0.20, 0.36)), head_turn), ANIMAL, name="head"))
+    neck = moved(limb(0.24 * k, 0.10 * k, 0.075 * k, coat), (0, 0.02 * k, 0.2 * k), rotation(0.0, 0.75))
+    solids.append(Solid(neck, poses(centre, back), ANIMAL, name="neck"))
+    wag = 0.5 * np.sin(2 * np.pi * 3.0 * times_s)
+    tail = limb(0.3 * k, 0.03 * k, 0.015 * k, coat, sections=8)
+    solids.append(Solid(tail, poses(at((0, 0.08, -0.3)), back @ rotation(wag, -0.7)), ANIMAL, name="tail"))
+    for x, along, phase in ((0.085, 0.2, 0.0), (-0.085, 0.2, np.pi), (0.085, -0.24, np.pi), (-0.085, -0.24, 0.0)):
+        swing = 0.62 * effort * np.sin(stride + phase)
+        bend = 0.9 * effort * np.maximum(np.sin(stride + phase + 1.2), 0.0) + 0.12
+        hip = at((x, -0.02, along))
+        upper = back @ rotation(0.0, np.pi + swing)
+        solids.append(
+            Solid(limb(0.24 * k, 0.062 * k, 0.04 * k, coat, sections=8), poses(hip, upper), ANIMAL, name="leg")
+        )
+        lower = back @ rotation(0.0, np.pi + swing + bend * (1.0 if along < 0 else -0.7))
+        knee = hip + upper[:, :, 1] * 0.24 * k
+        foot = moved(ellipsoid((0.035 * k, 0.025 * k, 0.05 * k), dark, rings=5, sections=8), (0, 0.23 * k, -0.02 * k))
+        shin = joined([limb(0.22 * k, 0.036 * k, 0.026 * k, coat, sections=8), foot])
+        solids.append(Solid(shin, poses(knee, lower), ANIMAL, name="leg"))
+    return Arrival(solids, at((0, 0.2, 0.3)))
+
+
+def _dog_head(coat: Colour, dark: Colour, k: float) -> Mesh:
+    skull = ellipsoid((0.075 * k, 0.08 * k, 0.095 * k), coat)
+    snout = moved(limb(0.11 * k, 0.05 * k, 0.035 * k, coat), (0, -0.02 * k, 0.06 * k), rotation(0.0, np.pi / 2 + 0.1))
+    nose = moved(
+        ellipsoid((0.02 * k, 0.016 * k, 0.016 * k), (0.02, 0.02, 0.02), rings=5, sections=8), (0, -0.015 * k, 0.205 * k)
+    )
+    ears = [
+        moved(
+            ellipsoid((0.022 * k, 0.07 * k, 0.04 * k), dark, rings=6, sections=8),
+            (s * 0.075 * k, 0.03 * k, -0.01 * k),
+            rotation(0.0, 0.0, -0.35 * s),
+        )
+        for s in (-1, 1)
+    ]
+    eyes = [
+        moved(
+            ellipsoid((0.012 * k,) * 3, (0.02, 0.02, 0.02), rings=5, sections=8), (s * 0.035 * k, 0.03 * k, 0.083 * k)
+        )
+        for s in (-1, 1)
+    ]
+    return joined([skull, snout, nose, *ears, *eyes])

@@ -1,0 +1,83 @@
+"""Untimed: that each benchmark runs, and says what it should, on the smallest sizes there are."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from egoreact.bench.commands import COMMANDS, bench_latency
+from egoreact.bench.everything import measure_all, pipeline_seconds
+from egoreact.bench.machine import peak_flops, peak_memory_gb
+from egoreact.errors import EgoReactError
+from egoreact.models.bundle import Bundle
+from egoreact.workspace import Workspace
+
+FIELDS = {
+    "pipeline_seconds", "render_fps", "training_windows_per_s", "tokens_per_s", "first_frame_latency_ms",
+    "per_token_latency_ms", "peak_memory_gb", "device", "versions", "commit",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def everything() -> dict:
+    return measure_all("tiny", clips=1, sizes_px=(32, 48), steps=1, tokens=3, sessions=2)
+
+
+def test_all_has_its_fields_and_is_json(everything: dict) -> None:
+    assert not FIELDS - set(everything)
+    again = json.loads(json.dumps(everything, allow_nan=False))
+    for name, value in again.items():
+        if isinstance(value, float):
+            assert value > 0, name
+    assert again["versions"]["torch"]
+    assert "render_fps_48" in again and "render_fps_32" not in again
+
+
+def test_figures_fit_each_other(everything: dict) -> None:
+    assert everything["render_of_real_time"] == pytest.approx(everything["render_fps"] / 20)
+    assert everything["first_frame_latency_ms"] <= everything["first_frame_latency_ms_p99"]
+    assert everything["per_token_latency_ms"] <= everything["per_token_latency_ms_p99"]
+    assert everything["token_of_real_time"] == pytest.approx(200 / everything["per_token_latency_ms"])
+    assert 0 < everything["training_of_peak"] < 1.5
+    assert 0 < everything["tokens_of_peak"] < 1.5
+
+
+def test_the_command_prints_one_json_line(
+    workspace: Path, capsys: pytest.CaptureFixture, untrained_bundle: Bundle
+) -> None:
+    saved = untrained_bundle.save(workspace / "bundle")
+    bench_latency(preset="tiny", bundle=workspace / "bundle", tokens=2, sessions=1)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["bundle"] == saved.digest
+    bench_latency(preset="tiny", tokens=2, sessions=1)  # nothing is promoted here
+    assert json.loads(capsys.readouterr().out)["bundle"] == "untrained"
+
+
+def test_every_command_explains_its_options() -> None:
+    import inspect
+
+    for name, command in COMMANDS.items():
+        assert name.startswith("bench ")
+        for option in inspect.signature(command).parameters:
+            assert f"{option}:" in (command.__doc__ or ""), (name, option)
+
+
+def test_pipeline_seconds(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert pipeline_seconds(workspace) == {}
+    path = workspace.pipeline_root / "last_run.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"seconds": 9.5, "steps": [{"name": "train", "seconds": 7.25, "state": "done"}]}))
+    assert pipeline_seconds(workspace) == {"train": 7.25, "total": 9.5}
+    path.write_text("[]")
+    with pytest.raises(EgoReactError, match=r"last_run.json: is no record of a run"):
+        pipeline_seconds(workspace)
+
+
+def test_the_machine() -> None:
+    assert peak_flops(side=64, seconds=0.02) > 1e7
+    before = peak_memory_gb()
+    assert 0.05 < before < 1000
+    ballast = bytearray(b"x") * int(before * 1e9)
+    assert peak_memory_gb() > before
+    del ballast

@@ -1,0 +1,139 @@
+"""Whole clips."""
+
+import json
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from egoreact.errors import EgoReactError
+from egoreact.hrd.clip import SEGMENTATION_CLASSES, Clip
+from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig, simulate_clip
+from egoreact.motion.camera import camera_from_head, intrinsics
+from egoreact.motion.skeleton import FPS, HEAD
+
+SMALL = SimulatorConfig(image_size_px=48)
+CLIPS: dict[str, Clip] = {}
+
+
+@pytest.fixture(params=list(ENCOUNTERS))
+def clip(request: pytest.FixtureRequest) -> Clip:
+    name = request.param
+    if name not in CLIPS:
+        CLIPS[name] = simulate_clip(SMALL, name, 11, f"clip-{name}", "val")
+    return CLIPS[name]
+
+
+def test_a_clip_is_whole(clip: Clip) -> None:
+    assert clip.joints_m.shape == (81, 22, 3) and clip.joints_m.dtype == np.float32
+    assert clip.rgb.shape == (81, 48, 48, 3)
+    assert clip.depth_m is not None and clip.depth_m.shape == (81, 48, 48)
+    assert clip.segmentation is not None and clip.segmentation.shape == (81, 48, 48)
+    assert clip.head_rotation is not None
+    for array in (clip.joints_m, clip.T_world_camera, clip.head_rotation, clip.K, clip.depth_m):
+        assert np.isfinite(array).all()
+    np.testing.assert_allclose(clip.K, intrinsics(48, 90.0), atol=1e-5)
+    assert clip.rgb.std() > 20  # a picture
+    record = clip.record
+    assert (record.source, record.licence, record.split, record.seed) == ("simulator", "CC0-1.0", "val", 11)
+    assert record.caption.endswith(".") and json.loads(json.dumps(record.details)) == record.details
+    again = Clip.unpack(clip.pack(), where="test")
+    assert again.record == record and (again.joints_m == clip.joints_m).all()
+
+
+def test_the_camera_is_at_the_eyes(clip: Clip) -> None:
+    assert clip.head_rotation is not None
+    expected = camera_from_head(clip.joints_m[:, HEAD], clip.head_rotation)
+    np.testing.assert_allclose(clip.T_world_camera, expected, atol=1e-5)
+
+
+def test_what_comes_is_seen_before_anyone_reacts(clip: Clip) -> None:
+    """Otherwise a causal learner could not know."""
+    segment = SEGMENTATION_CLASSES.index(ENCOUNTERS[clip.record.category].comes)
+    assert clip.segmentation is not None
+    pixels = (clip.segmentation == segment).sum(axis=(1, 2))
+    moments = clip.record.details["moments"]
+    onset = int(min(moments["onset_s"], moments.get("walk_s", np.inf)) * FPS)
+    assert pixels[0] >= 2
+    assert (pixels[: onset + 1] > 0).mean() > 0.9
+    assert pixels[: onset + 8].max() >= 6
+    other = {"ball", "low_obstacle", "bar", "person", "animal", "vehicle"} - {SEGMENTATION_CLASSES[segment]}
+    assert not np.isin(clip.segmentation, [SEGMENTATION_CLASSES.index(name) for name in other]).any()
+
+
+def test_depth_of_the_floor_is_metric(clip: Clip) -> None:
+    """Static pixels near the middle of the way lie on the plane y = 0, to the millimetre they are stored in."""
+    assert clip.depth_m is not None and clip.segmentation is not None
+    column, row = np.meshgrid(np.arange(48), np.arange(48))
+    rays = np.stack(
+        [(column - clip.K[0, 2]) / clip.K[0, 0], (row - clip.K[1, 2]) / clip.K[1, 1], np.ones_like(row)], axis=-1
+    )
+    checked = 0
+    for frame in range(0, 81, 8):
+        T = clip.T_world_camera[frame].astype(np.float64)
+        directions = rays @ T[:3, :3].T
+        expected = -T[1, 3] / np.minimum(directions[..., 1], -1e-6)
+        point = T[:3, 3] + expected[..., None] * directions
+        floor = (
+            (directions[..., 1] < -0.05)
+            & (np.abs(point[..., 0]) < 1.3)
+            & (expected < 5)
+            & (clip.segmentation[frame] == 0)
+        )
+        checked += floor.sum()
+        np.testing.assert_allclose(clip.depth_m[frame][floor], expected[floor], atol=0.002)
+    assert checked > 300
+
+
+def _packed(category: str) -> dict[str, bytes]:
+    return simulate_clip(SimulatorConfig(frames=9, image_size_px=32), category, 5, "clip", "train").pack()
+
+
+def test_the_same_seed_gives_the_same_bytes_here_and_in_another_process() -> None:
+    names = ["ball_left", "person", "car"]
+    here = [_packed(name) for name in names]
+    assert here == [_packed(name) for name in names]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(_packed, names) == here
+
+
+def test_another_seed_gives_another_clip_and_the_id_none() -> None:
+    config = SimulatorConfig(frames=9, image_size_px=32)
+    a, b, c = (simulate_clip(config, "animal", seed, name, "test") for seed, name in ((1, "a"), (2, "a"), (1, "b")))
+    assert a.video_mp4 == c.video_mp4 and (a.joints_m == c.joints_m).all()
+    assert a.video_mp4 != b.video_mp4 and not (a.joints_m == b.joints_m).all()
+
+
+def test_longer_clips_begin_like_shorter_ones() -> None:
+    short = simulate_clip(SimulatorConfig(frames=41, image_size_px=32), "ball_right", 4, "a", "train")
+    long = simulate_clip(SimulatorConfig(frames=81, image_size_px=32), "ball_right", 4, "a", "train")
+    np.testing.assert_allclose(long.joints_m[:30], short.joints_m[:30], atol=1e-3)
+
+
+def test_the_own_body_can_be_left_out() -> None:
+    own = SEGMENTATION_CLASSES.index("own_body")
+    seen = [
+        simulate_clip(SimulatorConfig(image_size_px=32, own_body=body), "ball_left", 3, "a", "train")
+        for body in (True, False)
+    ]
+    assert (seen[0].segmentation == own).any() and not (seen[1].segmentation == own).any()
+    assert (seen[0].joints_m == seen[1].joints_m).all()
+
+
+def test_an_unknown_category_is_named_with_those_there_are() -> None:
+    with pytest.raises(EgoReactError, match=r"'meteor'.*ball_left.*car"):
+        simulate_clip(SMALL, "meteor", 0, "a", "train")
+
+
+@pytest.mark.parametrize("wrong,says", [
+    ({"frames": 80}, "frames is 80"), ({"image_size_px": 33}, "image_size_px is 33"), ({"fov_degrees": 170.0}, "fov_degrees"),
+    ({"supersample": 0}, "supersample is 0"), ({"categories": ("car", "ufo")}, "'ufo'"), ({"categories": ()}, "no categories"),
+])  # fmt: skip
+def test_impossible_configurations_are_refused(wrong: dict, says: str) -> None:
+    with pytest.raises(EgoReactError, match=says):
+        SimulatorConfig(**wrong)
+
+
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(EgoReactError, match="seed is -1"):
+        simulate_clip(SMALL, "car", -1, "a", "train")

@@ -1,0 +1,48 @@
+import dataclasses
+
+import pytest
+from running import make_bundle, make_video
+from starlette.testclient import TestClient
+
+from serving.admission import Limits
+from serving.app import create_app
+from serving.runtime import Runtime, Served
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("releases") / "bundle"
+    make_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def video() -> bytes:
+    return make_video()
+
+
+@pytest.fixture(scope="session")
+def loaded(bundle_folder):
+    """The runtime with default limits; the bundle is read once for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EGOREACT_BUNDLE", str(bundle_folder))
+        runtime = Runtime.load(Served.find(), Limits())
+    yield runtime
+    runtime.close()
+
+
+@pytest.fixture
+def connect(loaded):
+    """Makes a client of the application in process, with limits of the test's choice."""
+    runtimes = []
+
+    def connect(dist=None, **limits: int) -> TestClient:
+        runtime = Runtime(loaded.bundle, loaded.served, dataclasses.replace(Limits(), **limits))
+        runtimes.append(runtime)
+        app = create_app() if dist is None else create_app(dist)
+        app.state.runtime = runtime
+        return TestClient(app, raise_server_exceptions=False)
+
+    yield connect
+    for runtime in runtimes:
+        runtime.close()
