@@ -29,8 +29,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 web: $(PAGE)  ## build the page of the service
 
-$(PAGE): $(INSTALLED) serving/web/package-lock.json $(shell find serving/web/src serving/web/index.html serving/web/public 2>/dev/null)
-	cd serving/web && npm ci --no-audit --no-fund && npm run build
+$(PAGE): $(INSTALLED) serving/web/package-lock.json serving/web/build.mjs $(wildcard serving/web/src/*)
+	cd serving/web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
 run: $(INSTALLED)  ## data, training, evaluation, promotion, release on this machine
 	egoreact pipeline run --preset $(PRESET)

@@ -68,7 +68,9 @@ def rollback(*, to: str | None = None) -> None:
     workspace = Workspace.from_environment()
     restored = Registry(workspace).rollback(to)
     release_champion(workspace, data_folder=data_folder())
-    print(f"version {restored.version}, bundle {restored.digest[:12]}, is the champion; services take it when they start")
+    print(
+        f"version {restored.version}, bundle {restored.digest[:12]}, is the champion; services take it when they start"
+    )
 
 
 def release() -> None:

@@ -30,6 +30,8 @@ class StepLines:
     def __init__(self, file: IO[str]):
         # The file is held on to: while KFP runs, sys.stdout is not this one.
         self.console = Console(file=file, highlight=False)
+        if not self.console.is_terminal:
+            self.console.width = 140  # what reads it later wraps by itself
         self.count = 0
         self.shown_at = time.monotonic()
         # Live would put its own stdout in place, under the one that reads what KFP prints.
@@ -92,7 +94,7 @@ def figures(record: MetricRecord, champion: MetricRecord | None = None) -> Table
     """A row a figure: this bundle's with its interval, the champion's, human motion's, the baselines'."""
     title = f"closed loop on {record.samples} held-out clips, {record.repeats} repeats, chance {record.chance:.2f}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     columns: dict[str, Figures] = {"this bundle": record.figures}
     if champion is not None:
         columns["champion"] = champion.figures

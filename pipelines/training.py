@@ -85,11 +85,10 @@ def training_pipeline_on(plan: Plan):
         versioned = _placed(version_dataset(manifest_digest=built.output), plan.light, cached=False, retries=2)
         origin = {"data_revision": versioned.output, "code_digest": code_digest}
 
-        gate = _placed(
-            validate_alignment(data_revision=versioned.output, max_failing_fraction=max_failing_fraction),
-            plan.data,
-            cached=False,
+        known = (
+            origin if "code_digest" in validate_alignment.component_spec.inputs else {"data_revision": versioned.output}
         )
+        gate = _placed(validate_alignment(**known, max_failing_fraction=max_failing_fraction), plan.data)
         usable = {"config": config, **origin, "quarantine": gate.outputs["quarantine"]}
 
         encoder = _placed(train_encoder(**usable), plan.training, retries=1)
@@ -124,14 +123,14 @@ def training_pipeline_on(plan: Plan):
             plan.evaluation,
             cached=False,
         )
-        with dsl.If(promoted.outputs["promoted"] == True, name="promoted"):  # noqa: E712 - KFP records the comparison
+        with dsl.If(promoted.outputs["Output"] == True, name="promoted"):  # noqa: E712 - KFP records the comparison
             released = release(
                 version=promoted.outputs["version"], digest=promoted.outputs["digest"], code_digest=code_digest
             )
             _placed(released, plan.light, cached=False, retries=2)
 
         return Outcome(
-            promoted=promoted.outputs["promoted"],
+            promoted=promoted.outputs["Output"],
             version=promoted.outputs["version"],
             digest=promoted.outputs["digest"],
             record=evaluated.outputs["record"],

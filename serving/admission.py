@@ -1,8 +1,8 @@
 """Who is let in: limits on everything a client can make large, slots for what is in progress, and gauges of both.
 
-BentoML's own `max_concurrency` counts a WebSocket as one request for life and then refuses REST while `/readyz` says all
-is well, and its socket gauge leaks; so the service counts for itself. Over a limit a client gets 503 with Retry-After,
-or close code 1013, at once: nothing queues.
+BentoML's own `max_concurrency` counts a WebSocket as one request for life and then refuses REST while `/readyz` says
+all is well, and its socket gauge leaks; so the service counts for itself. Over a limit a client gets 503 with
+Retry-After, or close code 1013, at once: nothing queues.
 """
 
 import io

@@ -6,8 +6,8 @@
     GET  /v1/samples[/NAME]  videos to try it with
     GET  /  /assets/NAME     the page
 
-Every answer names the model's version and the bundle's digest, in headers and, where it is JSON, in the body. An error is
-`{"error": one line, …}`: never a trace, never a path.
+Every answer names the model's version and the bundle's digest, in headers and, where it is JSON, in the body. An error
+is `{"error": one line, …}`: never a trace, never a path.
 """
 
 import asyncio

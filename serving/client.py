@@ -1,4 +1,4 @@
-"""A thin client: frames up, motion down, and whole videos by REST. Needs numpy, msgpack, websockets and OpenCV; no torch.
+"""A thin client: frames up, motion down, and whole videos by REST. Needs no torch.
 
 for chunk in stream_video("http://127.0.0.1:3000", Path("walk.mp4")):
     print(chunk.index, chunk.joints_m[-1])
@@ -102,7 +102,7 @@ class LiveSession(_Wire):
     def send(
         self, seq: int, image: Rgb | bytes, *, captured_at: float | None = None, encoding: Encoding = "jpeg"
     ) -> None:
-        """Sends the frame of tick `seq`, RGB or already encoded. `captured_at` is now on `time.perf_counter` by default."""
+        """Sends the frame of tick `seq`, RGB or encoded; `captured_at` is now on `time.perf_counter` where not given."""
         captured_at = time.perf_counter() if captured_at is None else captured_at
         image = image if isinstance(image, bytes) else encode_image(image, encoding)
         try:

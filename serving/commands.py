@@ -45,7 +45,8 @@ def stream(
         spans = " ".join(f"{name} {chunk.timings_ms[name]:.1f}" for name in ("perception", "gpt", "decode"))
         print(
             f"chunk {chunk.index:4d}  frames {chunk.first_frame}-{chunk.first_frame + 3}  token {chunk.token:4d}  "
-            f"head {x:+.2f} {y:+.2f} {z:+.2f} m  latency {latencies_ms[-1]:6.1f} ms  ({spans})  dropped {chunk.dropped}",
+            f"head {x:+.2f} {y:+.2f} {z:+.2f} m  latency {latencies_ms[-1]:6.1f} ms  ({spans})  "
+            f"dropped {chunk.dropped}",
             flush=True,
         )
     if out is not None:

@@ -13,22 +13,22 @@ metres and milliseconds as their names say; arrays travel as raw little-endian b
 and the first frame's is the session's tick 0, whatever its number. `captured_at` is the client's own clock, in seconds,
 and comes back untouched, so that a client measures latency without a common clock. `image` is a JPEG, PNG or WebP.
 
-**Time.** One token is 4 ticks, 0.2 s, of motion. The token of boundary b (ticks 0, 4, 8, … of the session) perceives the
-newest frame whose seq is at most b: what the camera showed at that tick, never a later one. It is due as soon as a
+**Time.** One token is 4 ticks, 0.2 s, of motion. The token of boundary b (ticks 0, 4, 8, … of the session) perceives
+the newest frame whose seq is at most b: what the camera showed at that tick, never a later one. It is due as soon as a
 frame with seq ≥ b has come. A frame that no boundary needs is held and never decoded, so a client that sends only its
 frames 0, 4, 8, … spares three quarters of the wire and gets the same motion; one whose camera gives 15 frames a second
 sends seq 0, 1, 3, 4, 5, 7, … and loses nothing.
 
-**The newest wins.** While the model works on one boundary at most one other waits. Where the next falls due before that,
-the older gives way: it is passed over, and so are boundaries that fell into a gap of `seq`. `dropped` counts the
-boundaries passed over so far; each is 4 frames of motion that were not made. Motion stays whole all the same: the
-chunk's `seq` is the tick its first frame belongs to, while `index` and `first_frame` = 4 · index count what the
-model made, without gaps, from 0. A client that waits for each chunk before it sends the next boundary's frame drops none, and
-its motion is exactly what `egoreact.streaming` gives for those frames and that seed.
+**The newest wins.** While the model works on one boundary at most one other waits. Where the next falls due before
+that, the older gives way: it is passed over, and so are boundaries that fell into a gap of `seq`. `dropped` counts the
+boundaries passed over so far; each is 4 frames of motion that were not made. Motion stays whole all the same: `index`
+and `first_frame` = 4 · index count what the model made, from 0 and without gaps, while `seq` is the boundary's own
+tick. A client that waits for each chunk before it sends the next boundary's frame drops none, and its motion is exactly
+what `egoreact.streaming` gives for those frames and that seed.
 
-**Close codes.** 1000 the client is done · 1003 a text message · 1007 not msgpack, or an image that cannot be read · 1008 a value outside
-its limits, an idle or an overlong session · 1009 a message too large · 1011 the service failed · 1012 it restarts ·
-1013 it is full, try again. All but 1000, 1009 and 1012 follow an `error` message that says why in one line.
+**Close codes.** 1000 the client is done · 1003 a text message · 1007 not msgpack, or an image that cannot be read ·
+1008 a value outside its limits, an idle or an overlong session · 1009 a message too large · 1011 the service failed ·
+1012 it restarts · 1013 it is full, try again. All but 1000, 1009 and 1012 follow an `error` message that says why.
 """
 
 import math
@@ -47,7 +47,7 @@ MAX_SEQ = 2**53
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a failure
-    """Something the service will not do for a client. One line, without paths or traces; reaches the client as it is."""
+    """Something the service will not do for a client. One line, no path, no trace; it reaches the client as it is."""
 
     def __init__(self, line: str, *, status: int, close_code: int, retry_after_s: int | None = None):
         super().__init__(line)
@@ -136,7 +136,7 @@ def _unfit(line: str) -> Refused:
 
 @dataclass(frozen=True)
 class Due:
-    """A boundary to perceive: its tick on the client's clock, the frame that was on at that tick, and when it fell due."""
+    """A boundary to perceive: its tick on the client's clock, the frame on show at that tick, and when it fell due."""
 
     seq: int
     frame: Frame

@@ -43,7 +43,7 @@ class Served:
         workspace = workspace or Workspace.from_environment()
         named = os.environ.get("EGOREACT_BUNDLE")
         release = None if named else read_release(workspace)
-        folder = Path(named).absolute() if release is None else workspace.releases / release.bundle  # type: ignore[arg-type]
+        folder = Path(named or ".").absolute() if release is None else workspace.releases / release.bundle
         manifest = folder / MANIFEST
         if not manifest.is_file():
             remedy = "name a bundle's folder, or unset it" if named else "release again with: make run"

@@ -51,7 +51,7 @@ def _frames(video: bytes, runtime: Runtime, gone: Callable[[], bool]) -> Iterato
 
 
 def _check_header(video: bytes, limits: Limits) -> None:
-    """Length and size as the container states them, before a frame is decoded. Not a video is for the decoder to say."""
+    """Length and size as the container states them, before a frame is decoded. The decoder says what is no video."""
     import av
 
     try:

@@ -15,24 +15,27 @@ def promote(
     bundle: Input[Model],
     evaluator: Input[Model],
     decision: Output[Artifact],
-) -> NamedTuple("Promoted", [("promoted", bool), ("version", str), ("digest", str)]):  # type: ignore[valid-type]
+) -> NamedTuple("Promoted", [("Output", bool), ("version", str), ("digest", str)]):  # type: ignore[valid-type]
+    # KFP's local runner finds a condition's value only where the output is called Output.
     """Makes the bundle champion where it beats the baselines and the champion, evaluated again on the same clips."""
     from dataclasses import astuple
     from pathlib import Path
 
-    from components.evaluate.step import evaluate_bundle
     from components.promote.step import run
     from egoreact.presets import RunConfig
     from egoreact.workspace import Workspace
+
+    def examine(champion: Path):
+        from components.evaluate.step import evaluate_bundle
+
+        return evaluate_bundle(config, data_revision, Path(quarantine.path), champion, Path(evaluator.path))
 
     result = run(
         Workspace.from_environment(),
         Path(record.path),
         Path(bundle.path),
         Path(decision.path),
-        examine=lambda champion: evaluate_bundle(
-            config, data_revision, Path(quarantine.path), champion, Path(evaluator.path)
-        ),
+        examine=examine,
         policy=RunConfig.from_json(config).promotion,
     )
     return astuple(result)

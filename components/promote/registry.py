@@ -112,10 +112,10 @@ class Registry:
             run = self._known_run(mlflow_run)
             if run is None:
                 return
-            for name, value in figures.items():
-                self.client.log_metric(mlflow_run, f"test/{name}", value)
-            for name, value in _cut(tags).items():
-                self.client.set_tag(mlflow_run, name, value)
+            for figure, value in figures.items():
+                self.client.log_metric(mlflow_run, f"test/{figure}", value)
+            for tag, text in _cut(tags).items():
+                self.client.set_tag(mlflow_run, tag, text)
             self.client.log_artifact(mlflow_run, str(document), "decision")
 
     def crown(self, version: str) -> None:

@@ -42,13 +42,15 @@ class EncoderLearner(Learner):
         self.num_samples = len(pictures.rgb)
 
     def batch(self, indices: Int[Tensor, " samples"], draws: Draws) -> dict[str, Tensor]:
+        """Pictures of random brightness, half of them mirrored with all that is known of them."""
         brightness = draws.uniform("brightness", 1, 1, 1) * 0.5 + 0.75
-        rgb = self.pictures.rgb[indices]
-        jittered = (rgb.float() * brightness).clamp(0, 255).to(torch.uint8)
+        mirrored = draws.uniform("mirrored") < 0.5
+        rgb = (self.pictures.rgb[indices].float() * brightness).clamp(0, 255).to(torch.uint8)
+        depth_m, segmentation = self.pictures.depth_m[indices], self.pictures.segmentation[indices].long()
         return {
-            "images": preprocess(jittered, self.module.config.vit.image_size_px),
-            "depth_m": self.pictures.depth_m[indices],
-            "segmentation": self.pictures.segmentation[indices].long(),
+            "images": preprocess(_mirror(rgb, mirrored, side=2), self.module.config.vit.image_size_px),
+            "depth_m": _mirror(depth_m, mirrored, side=2),
+            "segmentation": _mirror(segmentation, mirrored, side=2),
         }
 
     def loss(self, batch: dict[str, Tensor], draws: Draws) -> dict[str, Float[Tensor, ""]]:
@@ -90,6 +92,11 @@ def object_truth(
     y = (mask * side[:, None]).sum((-2, -1)) / area.clamp(min=1)
     nearness = (mask / (0.5 + depth_m[:, None])).sum((-2, -1)) / area.clamp(min=1)
     return torch.stack([(area > 0).float(), x, y, nearness], dim=-1)
+
+
+def _mirror(pictures: Tensor, mirrored: Tensor, *, side: int) -> Tensor:
+    flags = mirrored.view(-1, *[1] * (pictures.ndim - 1))
+    return torch.where(flags, pictures.flip(side), pictures)
 
 
 def _depth_loss(log_depth: Tensor, depth_m: Tensor) -> Tensor:

@@ -27,15 +27,17 @@ from filelock import FileLock, Timeout
 
 from egoreact.errors import EgoReactError
 from egoreact.training.checkpoint import CheckpointStore, FolderStore
+from egoreact.training.curve import Curve, shown
 from egoreact.training.loop import FitResult, Learner, LoopConfig, MetricsSink, PreviewSink, fit
 from egoreact.training.world import World
 
 log = logging.getLogger(__name__)
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 """Where Ray Train notes which checkpoints are complete."""
-FINISHED = "finished.json"
+FINISHED, CURVE = "finished.json", "curve.jsonl"
 OBJECT_STORE_BYTES = 200_000_000
-START_TIMEOUT_S = 600
+START_TIMEOUT_S, START_ATTEMPTS = 600, 3
+"""How long, and how often, workers are waited for where the cluster has no room."""
 MAY_BE_THE_MACHINE = (RuntimeError, OSError)
 
 
@@ -88,7 +90,7 @@ def fit_distributed(
     job = _Job(
         target, arguments, config, run_name, str(storage), digest, resources, on_metrics, on_preview, strict_resume
     )
-    with _alone(job):
+    with _alone(job), _shown(job):
         if resources.num_workers == 1 and "RAY_ADDRESS" not in os.environ:
             return _fit_here(job)
         done = _finished(job)
@@ -123,10 +125,21 @@ class _Job:
     def where(self) -> str:
         return f"{self.storage}/{self.run_name}"
 
+    @property
+    def metrics_sink(self) -> MetricsSink | None:
+        return self.on_metrics if self.folder is None else Curve(self.folder / CURVE, self.on_metrics)
+
     def make_learner(self) -> Learner:
         torch.manual_seed(self.config.seed)
         module, _, name = self.factory.partition(":")
         return getattr(importlib.import_module(module), name)(**self.arguments)
+
+
+def _shown(job: _Job) -> contextlib.AbstractContextManager[None]:
+    """Progress lines; the run's figures are kept in `curve.jsonl` beside its checkpoints."""
+    if job.folder is None:
+        return contextlib.nullcontext()
+    return shown(job.folder / CURVE, f"train {job.run_name}", job.config.steps)
 
 
 def _name_of(factory: Callable[..., Learner]) -> str:
@@ -173,7 +186,7 @@ def _fit_here(job: _Job) -> FitResult:
                 job.config,
                 store=FolderStore(job.folder, job.identity),
                 world=World(device=device),
-                on_metrics=job.on_metrics,
+                on_metrics=job.metrics_sink,
                 on_preview=job.on_preview,
                 strict_resume=job.strict_resume,
             )
@@ -205,6 +218,10 @@ def _fit_with_ray(job: _Job, max_failures: int) -> FitResult:
                 name=job.run_name,
                 storage_path=job.storage if job.folder is None else str(job.folder.parent),
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+                failure_config=ray.train.FailureConfig(
+                    max_failures=0,
+                    controller_failure_limit=START_ATTEMPTS - 1,  # type: ignore[call-arg]  # of Train V2
+                ),
                 worker_runtime_env={"env_vars": threads},  # type: ignore[call-arg]  # of Train V2
             ),
             torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
@@ -215,18 +232,25 @@ def _fit_with_ray(job: _Job, max_failures: int) -> FitResult:
         except ray.train.WorkerGroupError as error:
             _raise_unless_retried(error, job, attempt, max_failures)
             continue
+        except ray.train.ControllerError as error:
+            raise EgoReactError(
+                f"Ray could not run it ({str(error.controller_failure).splitlines()[0]})",
+                where=job.where,
+                remedy=f"check that the cluster has room for {resources.num_workers} workers of {per_worker}",
+            ) from error
         return _settle(job, result)
     raise AssertionError("the last attempt either returns or raises")
 
 
 def _raise_unless_retried(error: Any, job: _Job, attempt: int, max_failures: int) -> None:
-    causes = [_cause(failure) for failure in error.worker_failures.values()]
+    causes = list(error.worker_failures.values())
     for cause in causes:
         if isinstance(cause, EgoReactError):
             raise cause from None
-        if not isinstance(cause, MAY_BE_THE_MACHINE):
+        # Ray's own exceptions say that a worker is gone; all others were raised by the training function.
+        if not (isinstance(cause, MAY_BE_THE_MACHINE) or type(cause).__module__.startswith("ray.")):
             raise error
-    reasons = "; ".join(dict.fromkeys(f"{type(cause).__name__}: {cause}".splitlines()[0] for cause in causes))
+    reasons = "; ".join(dict.fromkeys(f"{type(cause).__name__}: {cause}".splitlines()[0][:160] for cause in causes))
     if attempt == max_failures:
         raise EgoReactError(
             f"lost its workers {attempt + 1} times ({reasons})",
@@ -234,12 +258,6 @@ def _raise_unless_retried(error: Any, job: _Job, attempt: int, max_failures: int
             remedy="look at memory and the machines' logs; started again, it goes on from its newest checkpoint",
         ) from error
     log.warning("%s: attempt %d failed (%s); going on from the newest checkpoint", job.where, attempt + 1, reasons)
-
-
-def _cause(failure: BaseException) -> BaseException:
-    """What the training function raised on a worker; where it raised nothing, the worker itself is what failed."""
-    raised = getattr(failure, "_base_exc", None)  # of Ray Train's UserExceptionWithTraceback
-    return OSError(str(failure).strip() or type(failure).__name__) if raised is None else raised
 
 
 def _settle(job: _Job, result: Any) -> FitResult:
@@ -369,7 +387,7 @@ def _worker(loop_config: dict[str, Any]) -> dict[str, Any]:
         job.config,
         store=_RayStore(job),
         world=World.of_process_group(ray.train.torch.get_device()),
-        on_metrics=job.on_metrics,
+        on_metrics=job.metrics_sink,
         on_preview=job.on_preview,
         strict_resume=job.strict_resume,
     )

@@ -19,6 +19,9 @@ from filelock import FileLock, Timeout
 
 from egoreact.files import write_json
 
+JUST_MADE_S = 60
+"""A spool without `run.json` may still be being made for so long."""
+
 
 @dataclass(frozen=True)
 class RunDescription:
@@ -61,9 +64,11 @@ class Spool:
         """Spools of runs that ended or whose process is gone, oldest first; owned by the caller while it has them."""
         for folder in sorted(root.glob("*/")):
             spool = Spool(folder)
+            if spool.run is None and time.time() - folder.stat().st_mtime < JUST_MADE_S:
+                continue
             try:
                 spool.owner.acquire(timeout=0)
-            except (Timeout, OSError):
+            except (Timeout, OSError):  # held, or removed meanwhile
                 continue
             try:
                 yield spool

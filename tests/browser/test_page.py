@@ -1,4 +1,4 @@
-"""A person's way through the page: look, start, stop, another source, a service that is full, a service that goes away."""
+"""A person's way through the page: look, start, stop, another source, a full service, one that goes away."""
 
 import time
 
@@ -41,6 +41,11 @@ def open_page(chromium, service):
         for page in context.pages:
             assert page.mistakes == []
         context.close()
+
+
+def _mistake(line) -> bool:
+    """An error of the page's own; the browser's words about a service that has gone are none."""
+    return line.type == "error" and not line.text.startswith(("Failed to load resource", "WebSocket connection"))
 
 
 def _elsewhere(url: str, service) -> bool:

@@ -39,7 +39,9 @@ def test_components_hold_no_logic(path: Path) -> None:
     """A component's body imports, calls, hands on: no branches, comprehensions of conditions, arithmetic or handlers."""
     forbidden = (ast.If, ast.While, ast.Try, ast.With, ast.BinOp, ast.BoolOp, ast.IfExp, ast.ClassDef)
     for node in ast.walk(ast.parse(path.read_text())):
-        assert not isinstance(node, forbidden), f"{path.parent.name}/component.py line {node.lineno}: {type(node).__name__}"
+        assert not isinstance(node, forbidden), (
+            f"{path.parent.name}/component.py line {node.lineno}: {type(node).__name__}"
+        )
 
 
 @pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.parent.name)

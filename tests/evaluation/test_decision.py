@@ -21,7 +21,9 @@ GOOD: dict[str, float | None] = {
 }
 
 
-def record(digest: str, *, samples: int = 160, data: str = "aa.dir", evaluator: str = "e1", **figures: Any) -> MetricRecord:
+def record(
+    digest: str, *, samples: int = 160, data: str = "aa.dir", evaluator: str = "e1", **figures: Any
+) -> MetricRecord:
     baseline = {"head_trajectory_error_cm": 50.0, "reaction_accuracy": 0.1}
     return MetricRecord(
         bundle_digest=digest,
@@ -71,7 +73,9 @@ CASES: list[tuple[str, MetricRecord, MetricRecord | None, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("challenger", "champion", "outcome", "reason"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
+@pytest.mark.parametrize(
+    ("challenger", "champion", "outcome", "reason"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
+)
 def test_decisions(challenger: MetricRecord, champion: MetricRecord | None, outcome: str, reason: str) -> None:
     decision = decide(challenger, champion)
     assert decision.outcome == outcome, decision.reasons

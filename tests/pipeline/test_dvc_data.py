@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,34 @@ def test_another_dvc_process_is_named(data: Path) -> None:
     record_revision(data)
     with dvc_data._opened(data) as (repo, _), repo.lock, pytest.raises(EgoReactError, match="another DVC process"):
         record_revision(data)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An S3 service of the test's own."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    boto3.client("s3").create_bucket(Bucket="data")
+    yield "s3://data/hrd"
+    server.stop()
+
+
+def test_a_bucket_is_a_remote(data: Path, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EGOREACT_DVC_REMOTE", bucket)
+    revision = record_revision(data)
+    content = (data / "hrd" / SHARD).read_bytes()
+    shutil.rmtree(tmp_path / "project")
+    ensure_revision(tmp_path / "elsewhere" / "data", revision)
+    assert (tmp_path / "elsewhere" / "data" / "hrd" / SHARD).read_bytes() == content
+    assert not (tmp_path / "home").exists()
+    monkeypatch.setenv("EGOREACT_DVC_REMOTE", "s3://nowhere/hrd")
+    with pytest.raises(EgoReactError, match="s3://nowhere/hrd: the data remote cannot be used"):
+        record_revision(tmp_path / "elsewhere" / "data")

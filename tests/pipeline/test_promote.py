@@ -82,7 +82,9 @@ def test_a_worse_bundle_changes_nothing(
     assert len(Registry(home).versions()) == 1
 
 
-def test_a_bundle_that_fails_the_gates_leaves_no_champion(home: Workspace, make_bundle: MakeBundle, promote: Promote) -> None:
+def test_a_bundle_that_fails_the_gates_leaves_no_champion(
+    home: Workspace, make_bundle: MakeBundle, promote: Promote
+) -> None:
     result, decision = promote(make_bundle(1), 99.0, nobody)
     assert result == Result(False, "", "")
     assert decision["outcome"] == "refuse"

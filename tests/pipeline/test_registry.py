@@ -60,7 +60,9 @@ def test_a_version_gives_its_bundle_back(registry: Registry, make_bundle: MakeBu
     assert verify(tmp_path / "a" / "bundle")[1] == registered.digest == verify(make_bundle(1))[1]
 
 
-def test_the_version_belongs_to_the_run_that_trained_it(registry: Registry, make_bundle: MakeBundle, tmp_path: Path) -> None:
+def test_the_version_belongs_to_the_run_that_trained_it(
+    registry: Registry, make_bundle: MakeBundle, tmp_path: Path
+) -> None:
     experiment = registry.client.create_experiment("elsewhere", (tmp_path / "artifacts").as_uri())
     run = registry.client.create_run(experiment).info.run_id
     registered = add(registry, make_bundle(1), run=run)
@@ -106,7 +108,7 @@ def test_a_failure_between_the_two_aliases_leaves_the_champion(
 def test_a_server_that_is_away_is_one_line(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(EgoReactError, match="http://127.0.0.1:9: the model registry cannot be used") as caught:
+    with pytest.raises(EgoReactError, match=r"http://127.0.0.1:9: the model registry cannot be used") as caught:
         Registry(home).champion()
     assert "\n" not in str(caught.value)
 

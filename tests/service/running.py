@@ -1,4 +1,4 @@
-"""What the tests of the service share: a small random bundle, a video of a ball that comes closer, a service that runs."""
+"""What the tests of the service share: a random bundle, a video of a ball that comes closer, a service that runs."""
 
 import contextlib
 import os

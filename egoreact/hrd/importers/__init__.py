@@ -13,8 +13,8 @@ import numpy as np
 
 from egoreact.errors import EgoReactError
 from egoreact.hrd.clip import Clip, ClipRecord, Split
-from egoreact.hrd.importers.bvh import MocapMotion, read_mocap
 from egoreact.hrd.importers.egoego import EgoRecording, is_egoego, read_egoego
+from egoreact.hrd.importers.mocap import MocapMotion, read_mocap
 from egoreact.hrd.importers.scene import from_the_origin, render_wearer_view
 from egoreact.hrd.shards import MANIFEST, next_shard_path, read_manifest, write_manifest, write_shard
 from egoreact.motion.camera import intrinsics

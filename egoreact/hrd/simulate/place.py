@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
-from jaxtyping import Float32, UInt32
+from jaxtyping import Float32, UInt8, UInt32
 
 from egoreact.hrd.simulate.solids import Colour, Solid, f32
 
@@ -84,6 +84,13 @@ class Place:
     def normals(self) -> Float32[np.ndarray, "panels 3"]:
         normals = np.stack([np.cross(p.across_m, p.up_m) for p in self.panels])
         return (normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32)
+
+    @cached_property
+    def sky_table(self) -> UInt8[np.ndarray, "heights 3"]:
+        """Display colours by the sine of the height over the horizon, evenly from 0 to 1."""
+        up = np.linspace(0.0, 1.0, 256)[:, None] ** 0.6
+        low, high = (255 * to_display(f32(colour)) for colour in self.sky)
+        return np.rint(low + up * (high - low)).astype(np.uint8)
 
     @cached_property
     def corners_m(self) -> np.ndarray:

@@ -86,7 +86,7 @@ def _room(rng: np.random.Generator, frames: int) -> Place:
         _panel((-half, 0, near), deep * _Z, wide * _X, _floor(rng, wood), 0.03),
         _panel((-half, high, near), wide * _X, deep * _Z, paints.plain((0.82, 0.82, 0.80), rng, mottled=0.02), 0.12),
         _panel((half, 0, far), -wide * _X, high * _Y, plaster),
-        _panel((-half, 0, near), wide * _X, high * _Y, plaster, 0.08),
+        _panel((-half, 0, near), wide * _X, high * _Y, plaster, 0.15),
         _panel((-half, 0, far), -deep * _Z, high * _Y, plaster),
         _panel((half, 0, near), deep * _Z, high * _Y, plaster),
     ]
@@ -226,7 +226,7 @@ def _street(rng: np.random.Generator, frames: int, *, road: bool) -> Place:
     for side in (-1.0, 1.0):
         setback = float(rng.uniform(5.5, 7.0)) + (3.0 if road and side > 0 else 0.0)
         panels += _house_row(rng, side, setback)
-        rows = [z + float(rng.uniform(-1.5, 1.5)) for z in (5.0, 11.0, 18.0) if rng.random() < 0.6]
+        rows = [z + float(rng.uniform(-1.5, 1.5)) for z in (6.5, 12.0, 19.0) if rng.random() < 0.5]
         things += [_tree(rng, side * (setback - 1.3), z, frames) for z in rows]
     return Place(
         tuple(panels), light, sky=(horizon, zenith), haze_per_m=0.008, things=tuple(things),
@@ -252,10 +252,15 @@ def _ground(rng: np.random.Generator, road: bool) -> list[Panel]:
         strips = [(-14.0, 10.8, grass), (-3.2, 6.4, slabs), (3.2, 12.0, other)]
     for x, width, paint in strips:
         inner = abs(x + width / 2) < 4
-        panels.append(_panel((x, 0, -6.0), 22.0 * _Z, width * _X, paint, 0.03 if inner else 0.08))
-        panels.append(_panel((x, 0, 16.0), 84.0 * _Z, width * _X, paint, 0.12))
+        panels.append(_panel((x, 0, -4.0), 14.0 * _Z, width * _X, paint, 0.03 if inner else 0.08))
+        panels.append(_panel((x, 0, 10.0), 90.0 * _Z, width * _X, _beyond(paint, 14.0), 0.14 if inner else 0.25))
     panels.append(_panel((-200.0, -0.05, 60.0), 300.0 * _Z, 400.0 * _X, grass, 2.0))
     return panels
+
+
+def _beyond(paint: Paint, start_m: float) -> Paint:
+    """The same surface, farther across."""
+    return lambda across, up: paint(across + np.float32(start_m), up)
 
 
 def _house_row(rng: np.random.Generator, side: float, setback: float) -> list[Panel]:
@@ -266,8 +271,9 @@ def _house_row(rng: np.random.Generator, side: float, setback: float) -> list[Pa
         front = paints.facade(_pick(rng, _FRONTS), (0.10, 0.14, 0.18), rng, bay_m=float(rng.uniform(2.0, 2.8)))
         depth = 8.0
         low = (setback if side > 0 else -setback - depth, 0.0, z)
-        roof = paints.plain((0.3, 0.16, 0.12), rng)
-        panels += _block(low, (depth, high, length), front, top=roof, texel_m=0.09 if z < 12 else 0.18)
+        block = _block(low, (depth, high, length), front, texel_m=0.09 if z < 12 else 0.2)
+        # Only the end that faces the wearer and the side along the street can ever be seen.
+        panels += [block[0], block[2] if side > 0 else block[3]]
         z += length + (float(rng.uniform(1.5, 4.0)) if rng.random() < 0.4 else 0.0)
     return panels
 

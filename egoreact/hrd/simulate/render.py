@@ -91,52 +91,63 @@ def _supersampled(
 
 def _cast_place(canvas: _Canvas, frame: int, place: Place, atlas: Atlas, T: np.ndarray, rays: np.ndarray) -> None:
     directions = rays @ T[frame, :3, :3].T
-    panel = place.scene.run(np.broadcast_to(T[frame, :3, 3], rays.shape).copy(), directions) >> 1
-    nothing = panel < 0
-    np.maximum(panel, 0, out=panel)
+    hit = place.scene.run(np.broadcast_to(T[frame, :3, 3], rays.shape).copy(), directions)
+    nothing = hit < 0
+    panel = (np.maximum(hit, 0) >> 1).astype(np.intp)  # the type `take` indexes with: it converts any other each time
     # Depth, and the place on the panel's picture, are ratios of linear forms of the pixel's ray (x, y, 1).
     x, y = np.ascontiguousarray(rays[:, 0]), np.ascontiguousarray(rays[:, 1])
     form = _panel_forms(place, T[frame])
 
+    def pick(values: np.ndarray) -> np.ndarray:
+        return values.take(panel, mode="clip")
+
     def linear(first: int) -> np.ndarray:
-        return form[first].take(panel) * x + form[first + 1].take(panel) * y + form[first + 2].take(panel)
+        return pick(form[first]) * x + pick(form[first + 1]) * y + pick(form[first + 2])
 
     facing = linear(0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        depth = form[3].take(panel) / facing
+        depth = pick(form[3]) / facing
     depth[nothing] = _FAR_M
-    across = form[7].take(panel) + depth * linear(4)
-    up = form[11].take(panel) + depth * linear(8)
+    across = pick(form[7]) + depth * linear(4)
+    up = pick(form[11]) + depth * linear(8)
 
     # The picture's size at which a texel is about a pixel: footprint² = depth² / focal² / cos(slant).
     length = np.sqrt(x * x + y * y + 1)
-    spread = (depth * (x[1] - x[0])) ** 2 * length / np.maximum(np.abs(facing), 0.02) / atlas.texel_m.take(panel) ** 2
-    level = (spread > 2.0).astype(np.int32)
+    spread = (depth * (x[1] - x[0])) ** 2 * length / np.maximum(np.abs(facing), 0.02) * pick(1.0 / atlas.texel_m**2)
+    level = (spread > 2.0).astype(np.intp)
     for step in range(1, MIP_LEVELS - 1):
         level += spread > 2.0 * 4.0**step
     picture = level * len(place.panels) + panel
-    width, height = atlas.width.ravel().take(picture), atlas.height.ravel().take(picture)
+    start, width, height = (
+        table.ravel().take(picture, mode="clip") for table in (atlas.start, atlas.width, atlas.height)
+    )
     column = np.minimum(np.maximum((across * width).astype(np.int32), 0), width - 1)
     row = np.minimum(np.maximum((up * height).astype(np.int32), 0), height - 1)
-    texel = atlas.start.ravel().take(picture) + row * width + column
-    colour = atlas.texels.take(texel).view(np.uint8).reshape(-1, 4)[:, :3]
+    colour = (
+        atlas.texels.take((start + row * width + column).astype(np.intp), mode="clip")
+        .view(np.uint8)
+        .reshape(-1, 4)[:, :3]
+    )
 
     rgb = canvas.rgb[frame]
     rgb[...] = colour
     if place.haze_per_m > 0:
-        far = np.flatnonzero(depth > _CLEAR_M)
-        rgb[far] = _hazed(place, colour[far].astype(np.float32), depth[far])
+        rgb[...] = _hazed(place, rgb, depth)
     if nothing.any():
-        rgb[nothing] = _sky(place, directions[nothing, 1] / length[nothing])
+        sky = np.flatnonzero(nothing)
+        height = np.clip(directions[sky, 1] / length[sky], 0.0, 1.0) * (len(place.sky_table) - 1)
+        rgb[sky] = place.sky_table[height.astype(np.intp)]
         depth[nothing] = np.inf
     canvas.depth_m[frame] = depth
 
 
 def _hazed(place: Place, colour: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
     """Display colours as the air lets them through."""
-    haze = 1.0 - np.exp(-place.haze_per_m * np.clip(depth_m - _CLEAR_M, 0.0, _FAR_M))
-    horizon = 255 * to_display(np.asarray(place.sky[0], dtype=np.float32))
-    return colour + haze[:, None] * (horizon - colour)
+    through = 1.0 / (1.0 + place.haze_per_m * np.maximum(depth_m - _CLEAR_M, 0.0))
+    # Whole numbers: a third of the time of the same in floating point.
+    horizon = place.sky_table[0].astype(np.int32)
+    share = (256 * through).astype(np.int32)[:, None]
+    return (horizon + ((colour.astype(np.int32) - horizon) * share >> 8)).astype(np.uint8)
 
 
 def _panel_forms(place: Place, T: np.ndarray) -> Float32[np.ndarray, "12 panels"]:
@@ -147,13 +158,6 @@ def _panel_forms(place: Place, T: np.ndarray) -> Float32[np.ndarray, "12 panels"
     forms[:, 3] = np.einsum("pki,pi->kp", place.axes, T[:3, 3] - place.corners_m)
     forms[0, 3] *= -1
     return forms.reshape(12, -1).astype(np.float32)
-
-
-def _sky(place: Place, upward: np.ndarray) -> np.ndarray:
-    """Display colours of rays that meet nothing, by the sine of their height."""
-    height = np.clip(upward, 0.0, 1.0)[:, None] ** 0.6
-    low, high = (255 * to_display(np.asarray(colour, dtype=np.float32)) for colour in place.sky)
-    return low + height * (high - low)
 
 
 def _pixels_within(solid: Solid, T: np.ndarray, K: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarray]:
@@ -194,24 +198,30 @@ def _cast_solid(
     if not len(frame):
         return
     T_solid_camera = (np.linalg.inv(solid.T_world_solid.astype(np.float64)) @ T).astype(np.float32)
-    directions = _turned(T_solid_camera, frame, rays[pixel])
-    hit = solid.mesh.scene.run(T_solid_camera[frame, :3, 3], directions, output=1)
-    closer = (hit["primID"] >= 0) & (hit["tfar"] < canvas.depth_m[frame, pixel]) & (hit["tfar"] >= NEAR_M)
-    if not closer.any():
+    spot = frame * len(rays) + pixel
+    hit = solid.mesh.scene.run(
+        T_solid_camera[:, :3, 3].take(frame, axis=0), _turned(T_solid_camera, frame, rays.take(pixel, axis=0)), output=1
+    )
+    distance = hit["tfar"]
+    closer = np.flatnonzero(
+        (hit["primID"] >= 0) & (distance < canvas.depth_m.ravel().take(spot)) & (distance >= NEAR_M)
+    )
+    if not len(closer):
         return
-    frame, pixel = frame[closer], pixel[closer]
+    frame, pixel, spot = frame[closer], pixel[closer], spot[closer]
     triangle, u, v = hit["primID"][closer], hit["u"][closer, None], hit["v"][closer, None]
     depth = hit["tfar"][closer]
     corners = solid.mesh.faces[triangle]
-    normal = (1 - u - v) * solid.mesh.normals[corners[:, 0]]
-    normal += u * solid.mesh.normals[corners[:, 1]] + v * solid.mesh.normals[corners[:, 2]]
+    first, second, third = (solid.mesh.normals.take(corner, axis=0) for corner in corners.T)
+    normal = first + u * (second - first) + v * (third - first)
     normal = _turned(solid.T_world_solid, frame, normal)
     normal /= np.sqrt(np.sum(normal * normal, axis=1, keepdims=True))
-    view = _turned(T, frame, rays[pixel])
-    point = T[frame, :3, 3] + depth[:, None] * view
-    canvas.rgb[frame, pixel] = _shade(solid, place, solid.mesh.face_colours[triangle], point, normal, view, depth)
-    canvas.depth_m[frame, pixel] = depth
-    canvas.part[frame, pixel] = number
+    view = _turned(T, frame, rays.take(pixel, axis=0))
+    point = T[:, :3, 3].take(frame, axis=0) + depth[:, None] * view
+    colour = _shade(solid, place, solid.mesh.face_colours[triangle], point, normal, view, depth)
+    canvas.rgb.reshape(-1, 3)[spot] = colour
+    canvas.depth_m.reshape(-1)[spot] = depth
+    canvas.part.reshape(-1)[spot] = number
 
 
 def _turned(T: np.ndarray, frame: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -244,10 +254,8 @@ def _shade(
         half = towards - view
         half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-6)
         linear = linear + solid.gloss * np.maximum(np.einsum("ni,ni->n", half, normal), 0.0)[:, None] ** 24
-    colour = 255 * to_display(linear)
-    if place.haze_per_m > 0:
-        colour = _hazed(place, colour, depth)
-    return np.rint(colour).astype(np.uint8)
+    colour = np.rint(255 * to_display(linear)).astype(np.uint8)
+    return _hazed(place, colour, depth) if place.haze_per_m > 0 else colour
 
 
 def _cast_shadows(
@@ -296,7 +304,7 @@ def _shade_behind(
     position = T[frame, :3, 3] + depth * _turned(T, frame, rays[pixel])
     lit = np.ones(len(frame), bool)
     for number, solid in enumerate(casters):
-        away = spot - centre_flat[frame, number]
+        away = spot - centre_flat[:, number].take(frame, axis=0)
         beside = away[:, 0] ** 2 + away[:, 1] ** 2 < radii[number] ** 2
         some = np.flatnonzero(lit & beside & (away[:, 2] < radii[number]))
         if not len(some):

@@ -12,7 +12,8 @@ const plot = new LatencyPlot($("plot"));
 let stage = null;
 try {
   stage = new Stage($("canvas"));
-} catch {
+} catch (error) {
+  console.error(error);
   tell("This browser shows no WebGL, so the body cannot be drawn. Motion is still made and counted.");
 }
 

@@ -33,7 +33,7 @@ export class Mannequin extends THREE.Group {
     super();
     this.skin = new THREE.MeshStandardMaterial({ roughness: 0.62 });
     this.dark = new THREE.MeshStandardMaterial({ roughness: 0.5 });
-    this.visor = new THREE.MeshStandardMaterial({ roughness: 0.18, metalness: 0.3 });
+    this.visor = new THREE.MeshStandardMaterial({ roughness: 0.25 });
     this.points = JOINTS.map(() => new THREE.Vector3());
     this.at = Object.fromEntries(JOINTS.map((name, i) => [name, this.points[i]]));
 

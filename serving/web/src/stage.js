@@ -6,25 +6,31 @@ import { Mannequin, JOINTS, REST_POSE } from "./mannequin.js";
 const HEAD = JOINTS.indexOf("head");
 const TRAIL_POINTS = 100;
 const TRAIL_STEP_M = 0.04;
-const HOME = new THREE.Vector3(1.75, 0.75, 2.85);
+const HOME = new THREE.Vector3(1.9, 0.8, 3.1);
 const EYE_HEIGHT_M = 0.98;
 // From the best looking to what a processor without a graphics card can draw; the stage walks down until it is fluent.
 const QUALITY = [
-  { pixelRatio: 2, shadowPx: 1024 }, { pixelRatio: 1, shadowPx: 1024 }, { pixelRatio: 0.75, shadowPx: 512 }, { pixelRatio: 0.5, shadowPx: 512 },
+  { pixelRatio: 2, shadowPx: 1024, pauseMs: 0 },
+  { pixelRatio: 1, shadowPx: 1024, pauseMs: 0 },
+  // Drawn by the processor, frames at full rate would starve the encoding of the video.
+  { pixelRatio: 0.75, shadowPx: 512, pauseMs: 60 },
+  { pixelRatio: 0.5, shadowPx: 512, pauseMs: 90 },
+  { pixelRatio: 0.35, shadowPx: 256, pauseMs: 120 },
 ];
+const SOFTWARE_QUALITY = 2;
 const SLOW_MS = 45;
-const REFINED_PIXEL_RATIO = 2;
-const STILL_MS = 300;
 const JUDGED_FRAMES = 12;
+const JUDGED_MS = 900;
+// A still picture is drawn once more, finely, after this long.
+const STILL_MS = 300;
+const REFINED_PIXEL_RATIO = 2;
 
 export class Stage {
   constructor(canvas) {
     this.canvas = canvas;
     const software = drawnBySoftware();
-    this.quality = software ? 1 : 0;
+    this.quality = software ? SOFTWARE_QUALITY : 0;
     this.slow = { frames: 0, ms: 0 };
-    // Drawn by the processor, frames at full rate would starve the encoding of the video.
-    this.pauseMs = software ? 60 : 0;
     this.renderer = new THREE.WebGLRenderer({ canvas, antialias: !software, alpha: true });
     this.renderer.shadowMap.enabled = true;
     this.renderer.shadowMap.type = THREE.PCFShadowMap;
@@ -138,8 +144,8 @@ export class Stage {
 
   /** The body at rest at the origin, no trail. */
   reset() {
-    this.places = [];
     this.pose(REST_POSE);
+    this.places = []; // the trail begins where motion does
     this.drawTrail();
   }
 
@@ -179,16 +185,21 @@ export class Stage {
       this.sun.shadow.map = null;
     }
     this.camera.aspect = clientWidth / clientHeight;
-    this.camera.fov = this.camera.aspect < 0.9 ? 42 : 34;
+    this.camera.fov = this.camera.aspect < 0.9 ? 46 : 34;
     this.camera.updateProjectionMatrix();
     this.stale = true;
+  }
+
+  /** Milliseconds to leave between two frames. */
+  get pauseMs() {
+    return QUALITY[this.quality].pauseMs;
   }
 
   /** Takes note of how long a frame took while the body moved, and draws less finely where that is too long. */
   judge(ms) {
     this.slow.frames += 1;
     this.slow.ms += ms;
-    if (this.slow.frames < JUDGED_FRAMES) return;
+    if (this.slow.frames < JUDGED_FRAMES && this.slow.ms < JUDGED_MS) return;
     if (this.slow.ms / this.slow.frames > this.pauseMs + SLOW_MS && this.quality < QUALITY.length - 1) {
       this.quality += 1;
       this.resize();
@@ -198,9 +209,9 @@ export class Stage {
 
   /** Draws, where anything changed since the last time; says whether it did. */
   render(seconds) {
-    const follow = 1 - Math.exp(-seconds * 3.5);
-    const [x, , z] = this.joints;
-    const wanted = new THREE.Vector3(x, EYE_HEIGHT_M, z);
+    const follow = 1 - Math.exp(-seconds * 5);
+    const middle = (axis) => (this.joints[axis] + this.joints[HEAD * 3 + axis]) / 2; // of pelvis and head
+    const wanted = new THREE.Vector3(middle(0), EYE_HEIGHT_M, middle(2));
     const step = wanted.sub(this.target).multiplyScalar(follow);
     this.target.add(step);
     this.controls.target.add(step);

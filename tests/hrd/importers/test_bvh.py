@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from egoreact.errors import EgoReactError
-from egoreact.hrd.importers.bvh import CMU_UNIT_M, DIALECTS, Dialect, read_bvh, read_mocap
+from egoreact.hrd.importers.bvh import read_bvh
+from egoreact.hrd.importers.mocap import CMU_UNIT_M, DIALECTS, Dialect, read_mocap
 from egoreact.hrd.simulate import SimulatorConfig, simulate_clip
 from egoreact.motion.export import write_bvh
 from egoreact.motion.representation import retarget
