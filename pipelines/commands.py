@@ -98,6 +98,7 @@ def ui(*, port: int = 5000) -> None:
     if not uri.startswith("sqlite:"):
         raise EgoReactError("is a server with pages of its own", where=uri, remedy="open it in a browser")
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:

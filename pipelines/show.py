@@ -53,7 +53,7 @@ class StepLines:
         self.count += 1
         state = {"done": "[green]done[/]  ", "cached": "[cyan]cached[/]", "failed": "[red]failed[/]"}[step.state]
         cost = "" if step.state == "cached" else f"{step.seconds:8.1f} s {step.peak_memory_mb:8,.0f} MB"
-        self.live.update(Text(""))
+        self.live.update(Text(""), refresh=self.console.is_terminal)
         self.console.print(f"{self.count:3}/{total}  {step.name:<20} {state} {cost}")
 
     def _running(self, step: Step, total: int, line: str) -> None:

@@ -102,7 +102,7 @@ class LiveSession(_Wire):
     def send(
         self, seq: int, image: Rgb | bytes, *, captured_at: float | None = None, encoding: Encoding = "jpeg"
     ) -> None:
-        """Sends the frame of tick `seq`, RGB or encoded; `captured_at` is now on `time.perf_counter` where not given."""
+        """Sends the frame of tick `seq`, RGB or encoded. `captured_at` defaults to now, `time.perf_counter`."""
         captured_at = time.perf_counter() if captured_at is None else captured_at
         image = image if isinstance(image, bytes) else encode_image(image, encoding)
         try:

@@ -40,7 +40,7 @@ def run_service(*, host: str, port: int) -> None:
     child = _Child(host, port)
     try:
         ready = False
-        while child.process.poll() is None and not asked_to_stop.wait(0.1):
+        while child.process.poll() is None and child.refused is None and not asked_to_stop.wait(0.1):
             if not ready and child.answers(url):
                 ready = True
                 print(f"ready at {url}  (Ctrl+C stops it)", flush=True)

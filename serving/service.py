@@ -7,8 +7,6 @@ Run it with `egoreact serve`, or as `bentoml serve serving.service:ReactionServi
 import logging
 import os
 import signal
-import sys
-import time
 from types import FrameType
 from typing import NoReturn
 
@@ -52,8 +50,7 @@ def _refuse(error: EgoReactError) -> NoReturn:
     """Says why in one line and stops the supervisor too, which would restart this worker for ever."""
     print(f"{REFUSED_MARK}{error}", flush=True)
     os.kill(os.getppid(), signal.SIGTERM)
-    time.sleep(5)  # until it stops this process in turn
-    sys.exit(2)
+    os._exit(2)
 
 
 @bentoml.asgi_app(app, path="/")

@@ -22,6 +22,7 @@ def promote(
     from pathlib import Path
 
     from components.promote.step import run
+    from components.train.step import group_name
     from egoreact.presets import RunConfig
     from egoreact.workspace import Workspace
 
@@ -30,12 +31,14 @@ def promote(
 
         return evaluate_bundle(config, data_revision, Path(quarantine.path), champion, Path(evaluator.path))
 
+    settings = RunConfig.from_json(config)
     result = run(
         Workspace.from_environment(),
         Path(record.path),
         Path(bundle.path),
         Path(decision.path),
         examine=examine,
-        policy=RunConfig.from_json(config).promotion,
+        policy=settings.promotion,
+        group=group_name(settings, data_revision),
     )
     return astuple(result)

@@ -12,6 +12,7 @@ from egoreact.evaluation.decision import Decision, PromotionPolicy, decide
 from egoreact.evaluation.record import MetricRecord
 from egoreact.files import write_json
 from egoreact.models.bundle import verify
+from egoreact.training.tracking import end_group
 from egoreact.workspace import Workspace
 
 Examine = Callable[[Path], MetricRecord]
@@ -35,6 +36,7 @@ def run(
     *,
     examine: Examine,
     policy: PromotionPolicy | None = None,
+    group: str = "",
 ) -> Result:
     """Decides, registers a challenger that wins, and makes it the champion. Running it again changes nothing more.
 
@@ -44,6 +46,7 @@ def run(
         decision_path: where to write the outcome, its reasons, and both records, as JSON.
         examine: evaluates the reigning champion's bundle on the test set that the challenger was evaluated on.
         policy: gates, margin, tolerances.
+        group: name of the tracked run that this run's trainings are nested under; it ends here.
 
     Raises:
         EgoReactError: the record is of another bundle, a bundle is damaged, or the registry is away.
@@ -69,6 +72,8 @@ def run(
     _write(decision_path, decision, challenger, champion_record)
     figures = {name: value for name, value in challenger.figures.items() if value is not None}
     registry.note(manifest.mlflow_run, figures, tags, decision_path)
+    if group:
+        end_group(group, workspace=workspace)
     for sentence in (decision.outcome.replace("_", " "), *decision.reasons):
         print(sentence, flush=True)
     if champion is None:

@@ -11,6 +11,7 @@ from components.promote.step import Examine, Result, run
 from egoreact.errors import EgoReactError
 from egoreact.evaluation.record import MetricRecord
 from egoreact.models.bundle import verify
+from egoreact.training.tracking import track
 from egoreact.workspace import Workspace
 
 MakeBundle = Callable[[int], Path]
@@ -115,3 +116,25 @@ def test_a_damaged_champion_is_named(home: Workspace, make_bundle: MakeBundle, p
     with pytest.raises(EgoReactError, match=r"gpt\.safetensors: differs"):
         promote(make_bundle(2), 10.0, nobody)
     assert Registry(home).champion().version == "1"
+
+
+def test_the_pipelines_run_in_the_tracker_ends_here(
+    home: Workspace, make_bundle: MakeBundle, record_of: Callable[..., MetricRecord]
+) -> None:
+    with track("training", group="tiny 0123", workspace=home):
+        pass
+    record_of(verify(make_bundle(1))[1], 20.0).save(home.root / "record.json")
+    run(
+        home,
+        home.root / "record.json",
+        make_bundle(1),
+        home.root / "decision.json",
+        examine=nobody,
+        group="tiny 0123",
+    )
+    client = Registry(home).client
+    runs = client.search_runs([client.get_experiment_by_name("egoreact").experiment_id])
+    assert {each.info.run_name: each.info.status for each in runs if each.info.run_name != "training"} == {
+        "tiny 0123": "FINISHED",
+        f"bundle {verify(make_bundle(1))[1][:12]}": "FINISHED",
+    }

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 
 import pytest
 
@@ -108,6 +109,16 @@ def test_a_reporter_reports_from_another_process(shared):
         subprocess.run([sys.executable, "-c", code], input=content, check=True)
         run_id = tracker.run_id
     assert history(client_of(shared), run_id, "train/loss") == [(5, 0.25)]
+
+
+def test_a_reporter_of_another_machine_tells_the_server_itself(shared, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "somewhere")
+    with track("far", workspace=shared) as tracker:
+        reporter = replace(tracker.reporter(), spool=str(tmp_path / "not here"))
+        away = replace(reporter, tracking_uri=f"http://127.0.0.1:{free_port()}", run_id="0" * 32)
+        reporter(5, {"train/loss": 0.25})
+        away(5, {"train/loss": 0.25})  # costs a warning
+        assert history(client_of(shared), tracker.run_id, "train/loss") == [(5, 0.25)]
 
 
 def test_what_the_server_refuses_does_not_hold_up_the_rest(shared, caplog):

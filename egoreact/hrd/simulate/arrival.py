@@ -14,9 +14,9 @@ STATIC, BALL, OBSTACLE, BAR, PERSON, ANIMAL, VEHICLE, OWN_BODY = (
     for name in ("static", "ball", "low_obstacle", "bar", "person", "animal", "vehicle", "own_body")
 )
 BRIGHT: tuple[Colour, ...] = (
-    (0.80, 0.08, 0.06), (0.90, 0.40, 0.03), (0.85, 0.70, 0.05), (0.05, 0.25, 0.75), (0.05, 0.50, 0.20),
+    (0.80, 0.08, 0.06), (0.90, 0.40, 0.03), (0.85, 0.70, 0.05), (0.05, 0.25, 0.75), (0.70, 0.06, 0.40),
 )  # fmt: skip
-"""Colours of things made to be seen."""
+"""Colours of things made to be seen; no green, which trees have."""
 
 Parameters = Mapping[str, float]
 """Of an encounter, by name; the names carry the unit."""

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from egoreact.hrd.simulate.place import MIP_LEVELS, Atlas, Place, bake, to_display
-from egoreact.hrd.simulate.solids import Solid, f32
+from egoreact.hrd.simulate.shadows import find_shadows
+from egoreact.hrd.simulate.solids import Solid, f32, turned
 
 NEAR_M = 0.03
 _FAR_M = 1e4
@@ -54,7 +55,7 @@ def render(
     )
     for frame in range(frames):
         _cast_place(canvas, frame, place, atlas, T, rays)
-    _cast_shadows(canvas, place, solids, T, rays, size_px)
+    _darken(canvas.rgb, find_shadows(canvas.depth_m, place, solids, T, rays), size_px)
     seen = [solid for solid in (*place.things, *solids) if solid.seen]
     for number, solid in enumerate(seen, start=1):
         _cast_solid(canvas, number, solid, place, T, rays, K, size_px)
@@ -200,7 +201,7 @@ def _cast_solid(
     T_solid_camera = (np.linalg.inv(solid.T_world_solid.astype(np.float64)) @ T).astype(np.float32)
     spot = frame * len(rays) + pixel
     hit = solid.mesh.scene.run(
-        T_solid_camera[:, :3, 3].take(frame, axis=0), _turned(T_solid_camera, frame, rays.take(pixel, axis=0)), output=1
+        T_solid_camera[:, :3, 3].take(frame, axis=0), turned(T_solid_camera, frame, rays.take(pixel, axis=0)), output=1
     )
     distance = hit["tfar"]
     closer = np.flatnonzero(
@@ -214,24 +215,14 @@ def _cast_solid(
     corners = solid.mesh.faces[triangle]
     first, second, third = (solid.mesh.normals.take(corner, axis=0) for corner in corners.T)
     normal = first + u * (second - first) + v * (third - first)
-    normal = _turned(solid.T_world_solid, frame, normal)
+    normal = turned(solid.T_world_solid, frame, normal)
     normal /= np.sqrt(np.sum(normal * normal, axis=1, keepdims=True))
-    view = _turned(T, frame, rays.take(pixel, axis=0))
+    view = turned(T, frame, rays.take(pixel, axis=0))
     point = T[:, :3, 3].take(frame, axis=0) + depth[:, None] * view
     colour = _shade(solid, place, solid.mesh.face_colours[triangle], point, normal, view, depth)
     canvas.rgb.reshape(-1, 3)[spot] = colour
     canvas.depth_m.reshape(-1)[spot] = depth
     canvas.part.reshape(-1)[spot] = number
-
-
-def _turned(T: np.ndarray, frame: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Each vector turned by its frame's pose; frames ascend."""
-    turned = np.empty_like(vectors)
-    bounds = np.searchsorted(frame, np.arange(len(T) + 1))
-    for k in np.flatnonzero(np.diff(bounds)):
-        some = slice(bounds[k], bounds[k + 1])
-        np.matmul(vectors[some], T[k, :3, :3].T, out=turned[some])
-    return turned
 
 
 def _shade(
@@ -258,69 +249,12 @@ def _shade(
     return _hazed(place, colour, depth) if place.haze_per_m > 0 else colour
 
 
-def _cast_shadows(
-    canvas: _Canvas, place: Place, solids: list[Solid], T: np.ndarray, rays: np.ndarray, size_px: int
-) -> None:
-    """Darkens the place's pixels whose way to the light a moving solid blocks."""
-    shaded = np.zeros(canvas.depth_m.shape, bool)
-    for segment in sorted({solid.segment for solid in solids}):
-        casters = [solid for solid in solids if solid.segment == segment and solid.shadow]
-        if casters:
-            _shade_behind(shaded, canvas.depth_m, place, casters, T, rays)
+def _darken(rgb: np.ndarray, shaded: np.ndarray, size_px: int) -> None:
+    """Takes light from shaded pixels (frames, pixels), softly at the edges, in place."""
     for frame in np.flatnonzero(shaded.any(axis=1)):
         mask = cv2.blur(shaded[frame].reshape(size_px, size_px).astype(np.float32), (3, 3)).reshape(-1)
         some = np.flatnonzero(mask)
-        canvas.rgb[frame, some] = canvas.rgb[frame, some] * (1.0 - (1.0 - _SHADE) * mask[some, None])
-
-
-def _shade_behind(
-    shaded: np.ndarray, depth_m: np.ndarray, place: Place, casters: list[Solid], T: np.ndarray, rays: np.ndarray
-) -> None:
-    """Marks pixels in the shadow of solids that keep together, such as a body's limbs."""
-    centres = np.stack(
-        [s.T_world_solid[:, :3, :3] @ s.mesh.ball_m[0] + s.T_world_solid[:, :3, 3] for s in casters], axis=1
-    )
-    radii = np.array([s.mesh.ball_m[1] for s in casters], np.float32)
-    # One direction a frame: from the middle of the solids to the light. Seen along it everything is flat: compare there
-    # each pixel's point with the rectangle around all solids, and what is left with each solid.
-    towards = place.light.direction(centres.mean(axis=1))
-    x_axis = np.cross(towards, f32([0.31, 0.2, 0.93]))
-    x_axis /= np.linalg.norm(x_axis, axis=1, keepdims=True)
-    flat = np.stack([x_axis, np.cross(towards, x_axis), towards], axis=1).astype(np.float32)
-    centre_flat = np.einsum("tki,tsi->tsk", flat, centres).astype(np.float32)
-    low = (centre_flat[..., :2] - radii[:, None]).min(axis=1)
-    high = (centre_flat[..., :2] + radii[:, None]).max(axis=1)
-    eye_flat = np.einsum("tki,ti->tk", flat, T[:, :3, 3])
-    seen_flat = flat @ T[:, :3, :3]
-    chosen = []
-    for k in range(len(T)):
-        x = (rays @ seen_flat[k, 0]) * depth_m[k] + eye_flat[k, 0]
-        some = np.flatnonzero((x > low[k, 0]) & (x < high[k, 0]))
-        y = (rays[some] @ seen_flat[k, 1]) * depth_m[k, some] + eye_flat[k, 1]
-        chosen.append(some[(y > low[k, 1]) & (y < high[k, 1])])
-    frame, pixel = np.repeat(np.arange(len(T)), [len(some) for some in chosen]), np.concatenate(chosen)
-    depth = depth_m[frame, pixel, None]
-    spot = eye_flat[frame] + depth * _turned(_as_poses(seen_flat), frame, rays[pixel])
-    position = T[frame, :3, 3] + depth * _turned(T, frame, rays[pixel])
-    lit = np.ones(len(frame), bool)
-    for number, solid in enumerate(casters):
-        away = spot - centre_flat[:, number].take(frame, axis=0)
-        beside = away[:, 0] ** 2 + away[:, 1] ** 2 < radii[number] ** 2
-        some = np.flatnonzero(lit & beside & (away[:, 2] < radii[number]))
-        if not len(some):
-            continue
-        at = frame[some]
-        T_solid_world = np.linalg.inv(solid.T_world_solid.astype(np.float64)).astype(np.float32)
-        directions = np.einsum("tij,tj->ti", T_solid_world[:, :3, :3], towards).astype(np.float32)[at]
-        origins = _turned(T_solid_world, at, position[some]) + T_solid_world[at, :3, 3] + 5e-3 * directions
-        lit[some] = solid.mesh.scene.run(origins, directions) < 0
-    shaded[frame[~lit], pixel[~lit]] = True
-
-
-def _as_poses(rotations: np.ndarray) -> np.ndarray:
-    T = np.zeros((len(rotations), 4, 4), np.float32)
-    T[:, :3, :3] = rotations
-    return T
+        rgb[frame, some] = rgb[frame, some] * (1.0 - (1.0 - _SHADE) * mask[some, None])
 
 
 def _soften_outlines(rgb: np.ndarray, part: np.ndarray) -> None:

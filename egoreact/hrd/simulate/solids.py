@@ -212,3 +212,13 @@ def along_bone(start_m: np.ndarray, end_m: np.ndarray, front: np.ndarray) -> Flo
     x = np.cross(y, front)
     x /= np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
     return poses(start_m, np.stack([x, y, np.cross(x, y)], axis=-1))
+
+
+def turned(T: np.ndarray, frame: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Each vector turned by its frame's pose; frames ascend."""
+    turned = np.empty_like(vectors)
+    bounds = np.searchsorted(frame, np.arange(len(T) + 1))
+    for k in np.flatnonzero(np.diff(bounds)):
+        some = slice(bounds[k], bounds[k + 1])
+        np.matmul(vectors[some], T[k, :3, :3].T, out=turned[some])
+    return turned

@@ -89,12 +89,19 @@ def _packed(category: str) -> dict[str, bytes]:
     return simulate_clip(SimulatorConfig(frames=9, image_size_px=32), category, 5, "clip", "train").pack()
 
 
-def test_the_same_seed_gives_the_same_bytes_here_and_in_another_process() -> None:
+@pytest.fixture(scope="module")
+def packed_thrice() -> list[list[dict[str, bytes]]]:
+    """Three categories packed here, here again, and in another process."""
     names = ["ball_left", "person", "car"]
-    here = [_packed(name) for name in names]
-    assert here == [_packed(name) for name in names]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.map(_packed, names) == here
+        elsewhere = pool.map(_packed, names)
+    return [[_packed(name) for name in names], [_packed(name) for name in names], elsewhere]
+
+
+@pytest.mark.parametrize("file", ["json", "motion.npz", "camera.npz", "depth.mkv", "segmentation.mkv", "mp4"])
+def test_the_same_seed_gives_the_same_bytes_here_and_in_another_process(packed_thrice: list, file: str) -> None:
+    here, again, elsewhere = ([clip[file] for clip in clips] for clips in packed_thrice)
+    assert here == again == elsewhere
 
 
 def test_another_seed_gives_another_clip_and_the_id_none() -> None:
