@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from egoreact import __version__
-from egoreact.bench.commands import COMMANDS as bench_commands
+from egoreact.bench.commands import COMMANDS as BENCH_COMMANDS
 from egoreact.errors import EgoReactError
 
 Command = Callable[..., None]
@@ -136,7 +136,7 @@ COMMANDS: dict[str, Command] = {
     "hrd build": hrd_build,
     "hrd import": hrd_import,
     "hrd encounters": hrd_encounters,
-    **bench_commands,
+    **BENCH_COMMANDS,
 }
 
 

@@ -22,7 +22,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.chmod(0o644)
-        os.replace(beside, path)
+        beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -38,11 +38,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield beside
         if path.exists():
             older = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-older-"))
-            os.replace(path, older / path.name)
-            os.replace(beside, path)
+            path.replace(older / path.name)
+            beside.replace(path)
             shutil.rmtree(older)
         else:
-            os.replace(beside, path)
+            beside.replace(path)
     finally:
         if beside.exists():
             shutil.rmtree(beside)
@@ -54,7 +54,7 @@ def sha256_bytes(content: bytes) -> str:
 
 def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's content, read in pieces."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -159,33 +159,34 @@ def demo(seed: int = 0) -> RunConfig:
         name="demo",
         dataset=DatasetConfig(
             simulator=SimulatorConfig(frames=81, image_size_px=112),
-            train_clips=640, val_clips=40, test_clips=160, clips_per_shard=40, seed=seed,
+            train_clips=480, val_clips=40, test_clips=120, clips_per_shard=40, seed=seed,
         ),
-        encoder=EncoderTrainingConfig(model=FrameEncoderConfig(vit=vit, pixels_per_patch=2)),
+        encoder=EncoderTrainingConfig(model=FrameEncoderConfig(vit=vit, pixels_per_patch=2), every=4),
         encoder_loop=LoopConfig(
-            steps=500, batch_size=64, learning_rate=5e-4, warmup_steps=50, decay_at=400, decay_factor=0.2, seed=seed
+            steps=600, batch_size=64, learning_rate=1e-3, warmup_steps=50, decay_at=480, decay_factor=0.1, grad_clip=5.0,
+            checkpoint_every=200, seed=seed,
         ),
         tokenizer=TokenizerTrainingConfig(
-            model=VQVAEConfig(width=128, code_dim=64, codebook_size=128, residual_blocks=2), window_frames=64
+            model=VQVAEConfig(width=128, code_dim=64, codebook_size=128, residual_blocks=2), window_frames=80
         ),
         tokenizer_loop=LoopConfig(
-            steps=800, batch_size=64, learning_rate=5e-4, warmup_steps=50, decay_at=650, decay_factor=0.1,
-            checkpoint_every=400, seed=seed,
+            steps=500, batch_size=48, learning_rate=1e-3, warmup_steps=50, decay_at=400, decay_factor=0.1,
+            checkpoint_every=250, seed=seed,
         ),
         gpt=GPTTrainingConfig(
             model=ReactionGPTConfig(
                 semantic_dim=128, codebook_size=128, width=128, layers=4, heads=4, feedforward=384, window=20,
-                depth_channels=(16, 32, 64), dropout=0.1, guidance=1.0, temperature=0.7, top_fraction=0.1,
+                depth_channels=(16, 32, 64), dropout=0.2, guidance=1.0, temperature=0.5, top_fraction=0.1,
             ),
-            ramp_steps=300,
+            ramp_steps=200, feature_noise=0.2,
         ),
         gpt_loop=LoopConfig(
-            steps=700, batch_size=64, learning_rate=1e-3, warmup_steps=50, decay_at=550, decay_factor=0.1,
-            weight_decay=0.01, grad_clip=1.0, checkpoint_every=350, seed=seed,
+            steps=600, batch_size=48, learning_rate=1e-3, warmup_steps=50, decay_at=450, decay_factor=0.1,
+            weight_decay=0.05, grad_clip=1.0, checkpoint_every=200, seed=seed,
         ),
         evaluator=EvaluatorTrainingConfig(
             model=MotionEvaluatorConfig(channels=64, hidden=64, embedding_dim=64),
-            loop=LoopConfig(steps=300, batch_size=64, learning_rate=1e-3, grad_clip=1.0, seed=seed),
+            loop=LoopConfig(steps=200, batch_size=64, learning_rate=1e-3, grad_clip=1.0, seed=seed),
         ),
         evaluation=EvaluationConfig(repeats=5, multimodality_conditions=20, multimodality_samples=20, seed=seed),
     )  # fmt: skip

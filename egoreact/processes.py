@@ -35,7 +35,9 @@ def map_in_processes(
             yield from pool.map(function, items)
     except BrokenProcessPool as error:
         raise EgoReactError(
-            "a worker process was killed", where="this machine", remedy="free memory or use fewer workers, and run again"
+            "a worker process was killed",
+            where="this machine",
+            remedy="free memory or use fewer workers, and run again",
         ) from error
 
 

@@ -30,8 +30,8 @@ def code_digest(*packages: str) -> str:
     root = Path(__file__).parent.parent
     listing = []
     for package in packages or ("egoreact", "components"):
-        for path in sorted((root / package).rglob("*.py")):
-            listing.append(f"{path.relative_to(root)} {sha256_bytes(path.read_bytes())}")
+        files = sorted((root / package).rglob("*.py"))
+        listing += [f"{path.relative_to(root)} {sha256_bytes(path.read_bytes())}" for path in files]
     return sha256_bytes("\n".join(listing).encode())
 
 

@@ -81,7 +81,7 @@ def load_network(folder: Path, config_type: type, build: Callable[[Any], Network
     if not path.is_file():
         raise EgoReactError("no such file", where=path, remedy="train the network first")
     try:
-        config = TypeAdapter(config_type).validate_json(path.read_bytes())
+        config: Any = TypeAdapter(config_type).validate_json(path.read_bytes())
     except ValidationError as error:
         raise EgoReactError(f"is no {config_type.__name__}", where=path, remedy="train the network again") from error
     return load_into(build(config), folder / WEIGHTS).eval().requires_grad_(False)

@@ -64,9 +64,10 @@ class Job:
     def fit(
         self, factory: Callable[..., Learner], arguments: dict[str, Any], loop: LoopConfig, workers: int
     ) -> FitResult:
-        """Teaches, on so many workers; one has all of this machine's cores."""
+        """Teaches, on so many workers; one that runs in this process has all of this machine's cores."""
         settings = self.config.workers
-        threads = settings.threads if workers > 1 else os.cpu_count() or 1
+        here = workers == 1 and "RAY_ADDRESS" not in os.environ
+        threads = (os.cpu_count() or 1) if here else settings.threads
         return fit_distributed(
             factory,
             arguments,
@@ -136,7 +137,7 @@ def run_encoder(config: str, data_revision: str, quarantine: Path, out: Path) ->
                 for split in ("train", "val")
             )
             write_encoder_data(data, pictures, held_out)
-        arguments = {"data": str(data), "config": asdict(training)}
+        arguments: dict[str, Any] = {"data": str(data), "config": asdict(training)}
         result = job.fit(make_encoder_learner, arguments, job.config.encoder_loop, workers=1)
         learner = make_encoder_learner(**arguments)
         load_module(result.checkpoint, learner.module)

@@ -87,7 +87,7 @@ def build_dataset(config: DatasetConfig, folder: Path, *, workers: int | None = 
     for made in map_in_processes(partial(_make_shard, config.simulator, folder), list(shards.items()), workers=workers):
         rows += made
         progress.advance(len(made))
-    for stale in set(path.name for path in folder.glob("*.tar")) - {row["shard"] for row in rows}:
+    for stale in {path.name for path in folder.glob("*.tar")} - {row["shard"] for row in rows}:
         (folder / stale).unlink()
     write_manifest(folder, rows)
     write_json(folder / RECIPE, {"recipe": recipe, "config": asdict(config)})

@@ -23,7 +23,7 @@ def write_shard(path: Path, clips: Iterable[Clip]) -> list[dict]:
     """Writes one shard, whole or not at all, and returns its manifest rows. The same clips give the same bytes."""
     rows = []
     with whole_file(path) as beside:
-        with open(beside, "wb") as file, webdataset.TarWriter(file, mtime=0, encoder=False) as tar:
+        with beside.open("wb") as file, webdataset.TarWriter(file, mtime=0, encoder=False) as tar:
             for clip in clips:
                 tar.write({"__key__": clip.id, **clip.pack()})
                 rows.append({

@@ -56,8 +56,11 @@ class CausalResidual(nn.Module):
         return x + self.mix(y.relu()), state
 
 
+REMEMBERS = (CausalConv1d, CausalResidual)
+
+
 class CausalStack(nn.Module):
-    """Layers one after another; those without `stream` have no memory of time."""
+    """Layers one after another; those that are not among `REMEMBERS` have no memory of time."""
 
     def __init__(self, layers: Iterable[nn.Module]):
         super().__init__()
@@ -70,13 +73,15 @@ class CausalStack(nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """The state before the first frame, for `batch` streams."""
-        return [tensor for layer in self.layers if hasattr(layer, "stream") for tensor in layer.initial_state(batch)]
+        return [
+            tensor for layer in self.layers if isinstance(layer, REMEMBERS) for tensor in layer.initial_state(batch)
+        ]
 
     def stream(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """The outputs for the next chunk, equal to what `forward` gives there for the whole, and the state after it."""
         after: State = []
         for layer in self.layers:
-            if hasattr(layer, "stream"):
+            if isinstance(layer, REMEMBERS):
                 used = len(after)
                 x, new = layer.stream(x, state[used : used + 1])
                 after += new

@@ -101,7 +101,7 @@ class ReactionGPT(nn.Module):
                 sliding_window=config.window,
                 attention_dropout=config.dropout,
                 max_position_embeddings=config.window,
-                attn_implementation="sdpa",
+                attn_implementation="sdpa",  # type: ignore[call-arg]
             )
         )
         self.head = nn.Linear(width, config.codebook_size)
@@ -110,7 +110,6 @@ class ReactionGPT(nn.Module):
         self, inputs: GPTInputs, *, cache: DynamicCache | None = None
     ) -> Float[Tensor, "batch n codebook_size"]:
         """Logits of token_t for each t given. With a cache, t goes on where the cache ends, and the cache is extended."""
-        batch, n = inputs.previous_token.shape
         seen = torch.cat([self.semantic(inputs.semantic), self._depth(inputs.depth_m)], dim=-1)
         seen = torch.where(inputs.seen[:, None, None], seen, self.unseen)
         velocity = self.velocity(inputs.head_velocity_m * VELOCITY_SCALE)

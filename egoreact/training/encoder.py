@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
@@ -29,11 +29,13 @@ class EncoderTrainingConfig:
     depth_weight: float = 1.0
     segmentation_weight: float = 0.5
     objects_weight: float = 1.0
-    every: int = 8
+    every: int = 4
     """Each how many frames of a clip one is learnt from; neighbours differ little."""
 
 
 class EncoderLearner(Learner):
+    module: FrameEncoder
+
     def __init__(
         self, encoder: FrameEncoder, pictures: Pictures, held_out: Pictures | None, config: EncoderTrainingConfig
     ):
@@ -64,13 +66,17 @@ class EncoderLearner(Learner):
         total = c.depth_weight * depth + c.segmentation_weight * segmentation + c.objects_weight * objects
         return {"loss": total, "depth": depth, "segmentation": segmentation, "objects": objects}
 
+    def _perceive(self, rgb: UInt8[Tensor, "n height width 3"]) -> Perception:
+        device = next(self.module.parameters()).device
+        return self.module(preprocess(rgb.to(device), self.module.config.vit.image_size_px)).to("cpu")
+
     def validate(self) -> dict[str, float]:
         """Of held-out frames: mean relative depth error, and the share of object presences told right."""
         if self.held_out is None:
             return {}
         error, right, count = 0.0, 0.0, 0
         for rgb, depth_m, segmentation in zip(*(part.split(64) for part in vars(self.held_out).values()), strict=True):
-            perceived: Perception = self.module(preprocess(rgb, self.module.config.vit.image_size_px))
+            perceived = self._perceive(rgb)
             known = depth_m > MIN_DEPTH_M
             error += float(
                 ((perceived.features.depth_m - depth_m).abs() / depth_m.clamp(min=MIN_DEPTH_M))[known].mean()

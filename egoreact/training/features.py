@@ -34,9 +34,8 @@ def extract_features(
         A digest that names the features (of the encoder and every shard), and how many shards were encoded now.
     """
     encoder_digest = network_digest(encoder_folder)
-    shards = dict(
-        manifest.drop_duplicates("shard").sort_values("shard")[["shard", "shard_sha256"]].itertuples(index=False)
-    )
+    first = manifest.drop_duplicates("shard").sort_values("shard")
+    shards: dict[str, str] = dict(zip(first["shard"], first["shard_sha256"], strict=True))
     paths = {name: features_path(cache, digest, encoder_digest) for name, digest in shards.items()}
     wanted = [(folder / name, path) for name, path in paths.items() if not path.is_file()]
     progress = Progress("extract_features", len(shards), "shards")
@@ -71,7 +70,7 @@ def load_features(cache: Path, rows: pd.DataFrame, encoder_digest: str) -> dict[
     """
     found: dict[str, FrameFeatures] = {}
     for (shard, digest), clips in rows.groupby(["shard", "shard_sha256"]):
-        path = features_path(cache, digest, encoder_digest)
+        path = features_path(cache, str(digest), encoder_digest)
         if not path.is_file():
             raise EgoReactError(
                 f"features of {shard} are not in the cache", where=path, remedy="extract them again: make run"

@@ -32,7 +32,7 @@ class GPTTrainingConfig:
     """Steps over which the share grows from none to its largest."""
     label_smoothing: float = 0.05
     feature_noise: float = 0.05
-    """Standard deviation of noise on the semantic vector, as a fraction of its own."""
+    """Standard deviation of noise on the semantic vectors, as a fraction of their own."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class ReactionSamples:
 
 
 class ReactionLearner(Learner):
+    module: ReactionGPT
+
     def __init__(
         self,
         gpt: ReactionGPT,
@@ -68,6 +70,7 @@ class ReactionLearner(Learner):
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.normaliser, self.samples, self.held_out, self.config = normaliser, samples, held_out, config
         self.num_samples = len(samples.tokens)
+        self.spread = samples.semantic[samples.valid].std()
 
     def batch(self, indices: Int[Tensor, " samples"], draws: Draws) -> dict[str, Tensor]:
         part = self.samples[indices]
@@ -80,7 +83,7 @@ class ReactionLearner(Learner):
             "tokens": part.tokens,
             "shown": shown,
             "velocity": head_velocity_of(shown, self.tokenizer, self.normaliser),
-            "semantic": part.semantic + noise * part.semantic.std(),
+            "semantic": part.semantic + noise * self.spread,
             "depth_m": part.depth_m.float(),
             "valid": part.valid,
             "seen": draws.uniform("seen") >= self.module.config.condition_drop,
@@ -92,6 +95,9 @@ class ReactionLearner(Learner):
         loss = nn.functional.cross_entropy(logits.mT, targets, label_smoothing=self.config.label_smoothing)
         right = (logits.argmax(-1) == batch["tokens"])[batch["valid"]].float().mean()
         return {"loss": loss, "accuracy": right}
+
+    def weight(self, batch: dict[str, Tensor]) -> float:
+        return float(batch["valid"].sum())
 
     def _inputs(self, batch: dict[str, Tensor]) -> GPTInputs:
         return GPTInputs(
@@ -114,7 +120,8 @@ class ReactionLearner(Learner):
             "depth_m": part.depth_m.float(),
             "seen": torch.ones(len(part.tokens), dtype=torch.bool),
         }
-        logits = self.module(self._inputs(batch))
+        device = next(self.module.parameters()).device
+        logits = self.module(self._inputs({name: value.to(device) for name, value in batch.items()})).cpu()
         loss = nn.functional.cross_entropy(logits.mT, part.tokens.masked_fill(~part.valid, -100))
         right = (logits.argmax(-1) == part.tokens)[part.valid].float().mean()
         return {"teacher_forced_loss": float(loss), "teacher_forced_accuracy": float(right)}
@@ -174,5 +181,7 @@ def make_reaction_learner(*, data: str, tokenizer: str, config: dict) -> Reactio
 
 def pad_samples(clips: list[tuple[Tensor, Tensor, Tensor]]) -> ReactionSamples:
     """(tokens, semantic, depth_m) of clips, of the same length each, padded at the end with zeros."""
-    columns = [nn.utils.rnn.pad_sequence(list(column), batch_first=True) for column in zip(*clips, strict=True)]
-    return ReactionSamples(*columns, lengths=torch.tensor([len(tokens) for tokens, _, _ in clips]))
+    tokens, semantic, depth_m = (
+        nn.utils.rnn.pad_sequence(list(column), batch_first=True) for column in zip(*clips, strict=True)
+    )
+    return ReactionSamples(tokens, semantic, depth_m, torch.tensor([len(clip[0]) for clip in clips]))

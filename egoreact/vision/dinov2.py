@@ -33,7 +33,7 @@ def build_vit(config: ViTConfig) -> Dinov2Model:
             num_attention_heads=config.heads,
             image_size=config.image_size_px,
             patch_size=config.patch_px,
-            attn_implementation="sdpa",
+            attn_implementation="sdpa",  # type: ignore[call-arg]
         )
     )
 

@@ -49,6 +49,11 @@ class Perception:
     segmentation_logits: Float[Tensor, "n 8 side side"]
     objects: Float[Tensor, "n 6 4"]
 
+    def to(self, device: str | torch.device) -> "Perception":
+        features = FrameFeatures(self.features.semantic.to(device), self.features.depth_m.to(device))
+        rest = (self.log_depth, self.segmentation_logits, self.objects)
+        return Perception(features, *(tensor.to(device) for tensor in rest))
+
 
 class FrameEncoder(nn.Module):
     def __init__(self, config: FrameEncoderConfig):

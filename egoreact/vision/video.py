@@ -4,10 +4,10 @@ import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 from jaxtyping import Float32, UInt8
 
 from egoreact.errors import EgoReactError
@@ -34,7 +34,7 @@ def iterate_video(source: Path | bytes, *, fps: float | None = None, name: str |
         raise EgoReactError("no such file", where=where, remedy="check the path")
     count = 0
     try:
-        with av.open(str(source) if isinstance(source, Path) else io.BytesIO(source)) as container:
+        with av.open(str(source) if isinstance(source, Path) else io.BytesIO(source), "r") as container:
             if not container.streams.video:
                 raise EgoReactError("holds no video stream", where=where, remedy="give an mp4, webm, mkv or mov file")
             stream = container.streams.video[0]
@@ -55,7 +55,7 @@ def iterate_video(source: Path | bytes, *, fps: float | None = None, name: str |
 
 
 def _check_side(width: int, height: int, where: str) -> None:
-    if not (MIN_SIDE_PX <= min(width, height) and max(width, height) <= MAX_SIDE_PX):
+    if not (min(width, height) >= MIN_SIDE_PX and max(width, height) <= MAX_SIDE_PX):
         raise EgoReactError(
             f"frames are {width} x {height} px", where=where, remedy=f"sides must be {MIN_SIDE_PX} to {MAX_SIDE_PX} px"
         )
@@ -127,7 +127,7 @@ def decode_segmentation(content: bytes, *, name: str = "segmentation") -> UInt8[
 
 def _decode_gray(content: bytes, pixel_format: str, name: str) -> np.ndarray:
     try:
-        with av.open(io.BytesIO(content)) as container:
+        with av.open(io.BytesIO(content), "r") as container:
             return np.stack([frame.to_ndarray(format=pixel_format) for frame in container.decode(video=0)])
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise EgoReactError(
@@ -138,10 +138,11 @@ def _decode_gray(content: bytes, pixel_format: str, name: str) -> np.ndarray:
 def _encode(
     frames: np.ndarray, container: str, codec: str, pixel_format: str, source_format: str, fps: int, options: dict
 ) -> bytes:
-    buffer: BinaryIO = io.BytesIO()
+    buffer = io.BytesIO()
     # Without `bitexact` Matroska writes a random segment id and both containers the library's version.
     with av.open(buffer, "w", format=container, options={"fflags": "+bitexact"}) as output:
         stream = output.add_stream(codec, rate=fps, options=options)
+        assert isinstance(stream, VideoStream)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pixel_format
         stream.time_base = Fraction(1, fps)

@@ -24,7 +24,12 @@ def built(tmp_path_factory) -> Path:
 def test_splits_and_categories_are_as_asked(built):
     manifest = read_manifest(built)
     assert manifest["split"].value_counts().to_dict() == {"train": 3, "test": 2, "val": 1}
-    assert sorted(manifest["shard"].unique()) == ["test-00000.tar", "train-00000.tar", "train-00001.tar", "val-00000.tar"]
+    assert sorted(manifest["shard"].unique()) == [
+        "test-00000.tar",
+        "train-00000.tar",
+        "train-00001.tar",
+        "val-00000.tar",
+    ]
     for clip in read_clips(built, manifest):
         assert clip.num_frames == len(clip.rgb) == len(clip.depth_m) == len(clip.segmentation) == 21
         assert clip.record.source == "simulator"
