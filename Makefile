@@ -42,7 +42,7 @@ ui: $(INSTALLED)  ## MLflow's pages: runs, curves, videos, versions
 	egoreact ui
 
 test: $(INSTALLED) $(PAGE)  ## all tests
-	pytest -n 2 --dist loadgroup
+	pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)  ## ruff, mypy, import contracts
 	ruff check .

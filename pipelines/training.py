@@ -85,10 +85,7 @@ def training_pipeline_on(plan: Plan):
         versioned = _placed(version_dataset(manifest_digest=built.output), plan.light, cached=False, retries=2)
         origin = {"data_revision": versioned.output, "code_digest": code_digest}
 
-        known = (
-            origin if "code_digest" in validate_alignment.component_spec.inputs else {"data_revision": versioned.output}
-        )
-        gate = _placed(validate_alignment(**known, max_failing_fraction=max_failing_fraction), plan.data)
+        gate = _placed(validate_alignment(**origin, max_failing_fraction=max_failing_fraction), plan.data)
         usable = {"config": config, **origin, "quarantine": gate.outputs["quarantine"]}
 
         encoder = _placed(train_encoder(**usable), plan.training, retries=1)

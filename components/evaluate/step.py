@@ -80,7 +80,7 @@ def evaluate_bundle(
 
 def _perceive(bundle: Bundle, folder: Path, rows: pd.DataFrame) -> tuple[dict[str, FrameFeatures], np.ndarray]:
     """What the tokens of each clip see, through the bundle's own eyes, and one clip's frames for timing."""
-    progress = Progress("perceive", len(rows), "clips")
+    progress = Progress("perceiving", len(rows), "clips")
     seen: dict[str, FrameFeatures] = {}
     for clip in read_clips(folder, rows):
         frames = list(token_frames(clip))

@@ -10,6 +10,7 @@ from components.promote.registry import RegisteredBundle, Registry
 from components.release.bento import bento_tag, ensure_bento
 from egoreact.errors import EgoReactError
 from egoreact.files import whole_folder
+from egoreact.hrd.dataset import rendered_larger
 from egoreact.hrd.shards import MANIFEST, read_clips, read_manifest
 from egoreact.models.bundle import verify
 from egoreact.models.release import CURRENT, Release, read_release, write_release
@@ -17,6 +18,8 @@ from egoreact.workspace import Workspace
 
 SAMPLES = 12
 """Videos released beside a bundle, for people to try it with: one of each kind of encounter."""
+SAMPLE_SIZE_PX = 224
+"""Simulated samples are rendered again for people's eyes; the model scales what it sees anyway."""
 
 
 def run(workspace: Workspace, version: str, digest: str, *, data_folder: Path | None = None) -> Release:
@@ -102,7 +105,8 @@ def _ensure_samples(folder: Path, data_folder: Path | None) -> None:
     chosen = test.drop_duplicates("category").head(SAMPLES)
     with whole_folder(folder) as beside:
         for clip in read_clips(data_folder / "hrd", chosen):
-            (beside / f"{clip.record.category}.mp4").write_bytes(clip.video_mp4)
+            shown = rendered_larger(data_folder / "hrd", clip, SAMPLE_SIZE_PX) or clip
+            (beside / f"{clip.record.category}.mp4").write_bytes(shown.video_mp4)
 
 
 def _same_apart_from_time(workspace: Workspace, release: Release) -> Release | None:

@@ -138,7 +138,7 @@ def run_encoder(config: str, data_revision: str, quarantine: Path, out: Path) ->
             )
             write_encoder_data(data, pictures, held_out)
         arguments: dict[str, Any] = {"data": str(data), "config": asdict(training)}
-        result = job.fit(make_encoder_learner, arguments, job.config.encoder_loop, workers=1)
+        result = job.fit(make_encoder_learner, arguments, job.config.encoder_loop, job.config.workers.count)
         learner = make_encoder_learner(**arguments)
         load_module(result.checkpoint, learner.module)
         save_network(out, learner.module, training.model)

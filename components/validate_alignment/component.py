@@ -7,6 +7,7 @@ from components.images import STEP_IMAGE
 @dsl.component(base_image=STEP_IMAGE, packages_to_install=[], install_kfp_package=False)
 def validate_alignment(
     data_revision: str,
+    code_digest: str,
     max_failing_fraction: float,
     report: Output[HTML],
     quarantine: Output[Dataset],

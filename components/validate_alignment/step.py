@@ -1,7 +1,6 @@
 """Measures every clip of a data set, lets Great Expectations judge the table, and writes down who failed and why."""
 
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from egoreact.errors import EgoReactError
 from egoreact.files import sha256_json, whole_file, write_json
 from egoreact.hrd.alignment import THRESHOLDS, Row, Threshold, failures, measure
 from egoreact.hrd.shards import MANIFEST, read_clips, read_manifest
+from egoreact.processes import map_in_processes
 from egoreact.progress import Progress
 
 MAX_SHEETS = 24
@@ -194,7 +194,7 @@ def _measure_all(hrd_folder: Path, manifest: pd.DataFrame, workers: int | None) 
         # A task reads its whole shard, so a large shard is not cut into very many.
         size = max(CLIPS_A_TASK, -(-len(rows) // 8))
         tasks += [rows.iloc[start : start + size] for start in range(0, len(rows), size)]
-    progress = Progress("validate_alignment", len(manifest), "clips")
+    progress = Progress("measuring", len(manifest), "clips")
     measured: list[dict] = []
     for found in _mapped(partial(_measure_task, hrd_folder), tasks, workers):
         measured += found
@@ -209,9 +209,7 @@ def _mapped(function: partial, tasks: list[pd.DataFrame], workers: int | None) -
     if workers == 1:
         yield from map(function, tasks)
         return
-    # Fork would copy a parent that may run threads (Arrow, OpenMP).
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(function, tasks)
+    yield from map_in_processes(function, tasks, workers=workers)
 
 
 def _measure_task(hrd_folder: Path, rows: pd.DataFrame) -> list[dict]:

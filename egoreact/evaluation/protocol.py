@@ -109,7 +109,7 @@ def evaluate(
     rows.add(REFERENCE, TEST, 0, clips.test, [clip.features for clip in clips.test])
     rows.add(TRUTH, TEST, 0, clips.test, [clip.features for clip in clips.test])
     conditions = min(multimodality_conditions, len(clips.test))
-    progress = Progress("evaluate", repeats * (len(clips.test) + conditions * multimodality_samples), "clips")
+    progress = Progress("reacting", repeats * (len(clips.test) + conditions * multimodality_samples), "clips")
     for repeat in range(repeats):
         rng = np.random.default_rng(_seed(seed, repeat, 1))
         chosen = [clips.test[place] for place in sorted(rng.choice(len(clips.test), conditions, replace=False))]

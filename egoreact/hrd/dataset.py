@@ -1,16 +1,18 @@
 """The simulated part of HRD, made from a recipe: same recipe, same bytes, whatever the number of workers."""
 
+import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter
 
 from egoreact.files import sha256_file, sha256_json, write_json
-from egoreact.hrd.clip import SPLITS, Split
+from egoreact.hrd.clip import SPLITS, Clip, Split
 from egoreact.hrd.shards import MANIFEST, read_manifest, write_manifest, write_shard
 from egoreact.hrd.simulate import SimulatorConfig, simulate_clip
 from egoreact.processes import map_in_processes
@@ -82,7 +84,7 @@ def build_dataset(config: DatasetConfig, folder: Path, *, workers: int | None = 
     shards = plan_shards(config, frozenset(kept["shard"]))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECIPE).unlink(missing_ok=True)  # a build that stops half-way must not look finished
-    progress = Progress("build_dataset", sum(map(len, shards.values())), "clips")
+    progress = Progress("rendering", sum(map(len, shards.values())), "clips")
     rows = kept.to_dict("records")
     for made in map_in_processes(partial(_make_shard, config.simulator, folder), list(shards.items()), workers=workers):
         rows += made
@@ -92,6 +94,16 @@ def build_dataset(config: DatasetConfig, folder: Path, *, workers: int | None = 
     write_manifest(folder, rows)
     write_json(folder / RECIPE, {"recipe": recipe, "config": asdict(config)})
     return True
+
+
+def rendered_larger(folder: Path, clip: Clip, image_size_px: int) -> Clip | None:
+    """The same simulated clip, its pictures of another size; None for a clip that the recipe did not make."""
+    path = folder / RECIPE
+    if clip.record.source != "simulator" or clip.record.seed is None or not path.is_file():
+        return None
+    simulator = TypeAdapter(SimulatorConfig).validate_python(json.loads(path.read_text())["config"]["simulator"])
+    config = replace(simulator, image_size_px=image_size_px)
+    return simulate_clip(config, clip.record.category, clip.record.seed, clip.id, clip.record.split)
 
 
 def manifest_digest(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from egoreact.hrd.clip import Clip, Split
 from egoreact.hrd.shards import read_clips, read_manifest, verify_shards
 from egoreact.models.vqvae import FRAMES_PER_TOKEN
 from egoreact.motion.representation import decode, encode, retarget
+from egoreact.processes import map_in_processes
 from egoreact.progress import Progress
 
 
@@ -72,20 +74,33 @@ def load_pictures(folder: Path, rows: pd.DataFrame, *, side: int, every: int = F
     Raises:
         EgoReactError: no clip has them.
     """
-    progress = Progress("read pictures", len(rows), "clips")
-    parts: dict[str, list[np.ndarray]] = {"rgb": [], "depth_m": [], "segmentation": []}
-    for clip in read_clips(folder, rows):
-        progress.advance()
-        if clip.depth_m is None or clip.segmentation is None:
-            continue
-        parts["rgb"].append(clip.rgb[::every])
-        parts["depth_m"].append(_shrink(clip.depth_m[::every], side).astype(np.float32))
-        parts["segmentation"].append(_shrink(clip.segmentation[::every], side))
-    if not parts["rgb"]:
+    progress = Progress("reading pictures", len(rows), "clips")
+    parts: list[tuple[np.ndarray, ...]] = []
+    shards = [part for _, part in rows.groupby("shard", sort=True)]
+    for part, clips in zip(
+        map_in_processes(partial(_pictures_of, folder, side, every), shards), map(len, shards), strict=True
+    ):
+        parts += [part] if part is not None else []
+        progress.advance(clips)
+    if not parts:
         raise EgoReactError(
             "no clip has depth and segmentation", where=folder, remedy="build simulated clips: egoreact hrd build"
         )
-    return Pictures(**{name: torch.from_numpy(np.concatenate(arrays)) for name, arrays in parts.items()})
+    return Pictures(*(torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True)))
+
+
+def _pictures_of(folder: Path, side: int, every: int, rows: pd.DataFrame) -> tuple[np.ndarray, ...] | None:
+    """Pictures of one shard's clips, as arrays: what crosses to another process."""
+    parts = [
+        (
+            clip.rgb[::every],
+            _shrink(clip.depth_m[::every], side).astype(np.float32),
+            _shrink(clip.segmentation[::every], side),
+        )
+        for clip in read_clips(folder, rows)
+        if clip.depth_m is not None and clip.segmentation is not None
+    ]
+    return tuple(map(np.concatenate, zip(*parts, strict=True))) if parts else None
 
 
 def _shrink(maps: np.ndarray, side: int) -> np.ndarray:

@@ -38,7 +38,7 @@ def extract_features(
     shards: dict[str, str] = dict(zip(first["shard"], first["shard_sha256"], strict=True))
     paths = {name: features_path(cache, digest, encoder_digest) for name, digest in shards.items()}
     wanted = [(folder / name, path) for name, path in paths.items() if not path.is_file()]
-    progress = Progress("extract_features", len(shards), "shards")
+    progress = Progress("encoding", len(shards), "shards")
     progress.advance(len(shards) - len(wanted), "from the cache")
     for _ in map_in_processes(partial(_extract_shard, encoder_folder), wanted, workers=workers):
         progress.advance()

@@ -14,7 +14,7 @@ from running import ROOT, make_bundle, make_video, running
 DIST = ROOT / "serving" / "web" / "dist"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # playwright keeps an event loop running in this thread: no longer than needed
 def chromium():
     path = shutil.which("chromium")
     if path is None:

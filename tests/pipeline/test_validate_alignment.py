@@ -157,7 +157,7 @@ def test_the_component_is_thin_and_says_what_it_gives():
     from components.validate_alignment.component import validate_alignment
 
     spec = validate_alignment.component_spec
-    assert set(spec.inputs) == {"data_revision", "max_failing_fraction"}
+    assert set(spec.inputs) == {"data_revision", "code_digest", "max_failing_fraction"}
     assert set(spec.outputs) == {"report", "quarantine", "measures", "Output"}
 
 
@@ -181,12 +181,12 @@ def test_a_revision_is_fetched_and_the_artifacts_are_written_even_where_it_fails
             self.logged[name] = value
 
     report, quarantine, measures = Artifact("report"), Artifact("quarantine"), Artifact("measures")
-    assert validate_alignment.python_func(revision, 0.2, report, quarantine, measures) == 1
+    assert validate_alignment.python_func(revision, "code", 0.2, report, quarantine, measures) == 1
     assert "Passed" in Path(report.path).read_text() and revision in Path(report.path).read_text()
     assert read_quarantine(Path(quarantine.path)) == {"clip-3"}
     assert measures.logged["failing"] == 1
     for artifact in (report, quarantine):
         Path(artifact.path).unlink()
     with pytest.raises(EgoReactError, match=rf"see {report.path}"):
-        validate_alignment.python_func(revision, 0.1, report, quarantine, measures)
+        validate_alignment.python_func(revision, "code", 0.1, report, quarantine, measures)
     assert "Failed" in Path(report.path).read_text()

@@ -44,7 +44,8 @@ def _shade_behind(
     seen_flat = flat @ T[:, :3, :3]
     chosen = []
     for k in range(len(T)):
-        x = (rays @ seen_flat[k, 0]) * depth_m[k] + eye_flat[k, 0]
+        with np.errstate(invalid="ignore"):  # the sky is infinitely far: never between
+            x = (rays @ seen_flat[k, 0]) * depth_m[k] + eye_flat[k, 0]
         some = np.flatnonzero((x > low[k, 0]) & (x < high[k, 0]))
         y = (rays[some] @ seen_flat[k, 1]) * depth_m[k, some] + eye_flat[k, 1]
         chosen.append(some[(y > low[k, 1]) & (y < high[k, 1])])
