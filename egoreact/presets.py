@@ -159,12 +159,12 @@ def demo(seed: int = 0) -> RunConfig:
         name="demo",
         dataset=DatasetConfig(
             simulator=SimulatorConfig(frames=81, image_size_px=112),
-            train_clips=480, val_clips=40, test_clips=120, clips_per_shard=40, seed=seed,
+            train_clips=400, val_clips=40, test_clips=120, clips_per_shard=40, seed=seed,
         ),
         encoder=EncoderTrainingConfig(model=FrameEncoderConfig(vit=vit, pixels_per_patch=2), every=4),
         encoder_loop=LoopConfig(
-            steps=600, batch_size=64, learning_rate=1e-3, warmup_steps=50, decay_at=480, decay_factor=0.1, grad_clip=5.0,
-            checkpoint_every=200, seed=seed,
+            steps=550, batch_size=64, learning_rate=1e-3, warmup_steps=50, decay_at=440, decay_factor=0.1, grad_clip=5.0,
+            checkpoint_every=275, seed=seed,
         ),
         tokenizer=TokenizerTrainingConfig(
             model=VQVAEConfig(width=128, code_dim=64, codebook_size=128, residual_blocks=2), window_frames=80
@@ -181,8 +181,8 @@ def demo(seed: int = 0) -> RunConfig:
             ramp_steps=200, feature_noise=0.2,
         ),
         gpt_loop=LoopConfig(
-            steps=600, batch_size=48, learning_rate=1e-3, warmup_steps=50, decay_at=450, decay_factor=0.1,
-            weight_decay=0.05, grad_clip=1.0, checkpoint_every=200, seed=seed,
+            steps=500, batch_size=48, learning_rate=1e-3, warmup_steps=50, decay_at=380, decay_factor=0.1,
+            weight_decay=0.05, grad_clip=1.0, checkpoint_every=250, seed=seed,
         ),
         evaluator=EvaluatorTrainingConfig(
             model=MotionEvaluatorConfig(channels=64, hidden=64, embedding_dim=64),
