@@ -9,7 +9,6 @@ PRESET ?= demo
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiled bytecode saves seconds at each start of the heavy packages.
 unexport PYTHONDONTWRITEBYTECODE
-export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help install run serve ui test lint format bench web clean
 .DEFAULT_GOAL := help

@@ -127,21 +127,26 @@ def run_encoder(config: str, data_revision: str, quarantine: Path, out: Path) ->
         training = job.config.encoder
         data = job.folder / "pictures.safetensors"
         if not data.is_file():
-            pictures, held_out = (
-                load_pictures(
-                    job.hrd,
-                    usable_rows(job.hrd, split, job.quarantined),
-                    side=training.model.depth_side,
-                    every=training.every,
-                )
-                for split in ("train", "val")
-            )
-            write_encoder_data(data, pictures, held_out)
+            _write_pictures(job, data)  # and lets go of them: the workers read the file
         arguments: dict[str, Any] = {"data": str(data), "config": asdict(training)}
         result = job.fit(make_encoder_learner, arguments, job.config.encoder_loop, job.config.workers.count)
         learner = make_encoder_learner(**arguments)
         load_module(result.checkpoint, learner.module)
         save_network(out, learner.module, training.model)
+
+
+def _write_pictures(job: Job, path: Path) -> None:
+    training = job.config.encoder
+    pictures, held_out = (
+        load_pictures(
+            job.hrd,
+            usable_rows(job.hrd, split, job.quarantined),
+            side=training.model.depth_side,
+            every=training.every,
+        )
+        for split in ("train", "val")
+    )
+    write_encoder_data(path, pictures, held_out)
 
 
 def run_evaluator(config: str, data_revision: str, quarantine: Path, out: Path) -> None:
