@@ -4,6 +4,7 @@ The same code runs all three: `tiny` in seconds (tests), `demo` in minutes on tw
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -193,15 +194,16 @@ def demo(seed: int = 0) -> RunConfig:
 
 
 def paper(seed: int = 0) -> RunConfig:
-    """HRD's size and the paper's models, for GPU nodes."""
-    vit = ViTConfig(width=384, layers=12, heads=6, image_size_px=224)
+    """HRD's size and the paper's models, for GPU nodes. The frame encoder starts from DINOv2-small (`EGOREACT_DINOV2`)."""
+    vit = ViTConfig(width=384, layers=12, heads=6, image_size_px=224, position_table_px=518)
+    backbone = os.environ.get("EGOREACT_DINOV2", "facebook/dinov2-small")
     return RunConfig(
         name="paper",
         dataset=DatasetConfig(
             simulator=SimulatorConfig(frames=149, image_size_px=224),
             train_clips=2800, val_clips=200, test_clips=500, clips_per_shard=100, seed=seed,
         ),
-        encoder=EncoderTrainingConfig(model=FrameEncoderConfig(vit=vit)),
+        encoder=EncoderTrainingConfig(model=FrameEncoderConfig(vit=vit), backbone=backbone),
         encoder_loop=LoopConfig(
             steps=20_000, batch_size=256, learning_rate=3e-4, warmup_steps=500, decay_at=15_000, decay_factor=0.1, seed=seed
         ),

@@ -16,7 +16,7 @@ from egoreact.files import whole_file
 from egoreact.training.data import Pictures
 from egoreact.training.loop import Learner
 from egoreact.training.world import Draws
-from egoreact.vision.dinov2 import preprocess
+from egoreact.vision.dinov2 import load_pretrained, preprocess
 from egoreact.vision.frame_encoder import OBJECT_CLASSES, FrameEncoder, FrameEncoderConfig, Perception
 from egoreact.weights import read_tensors, write_tensors
 
@@ -31,6 +31,8 @@ class EncoderTrainingConfig:
     objects_weight: float = 1.0
     every: int = 4
     """Each how many frames of a clip one is learnt from; neighbours differ little."""
+    backbone: str = ""
+    """Weights that the transformer starts from: a folder or a model of the hub; empty starts from scratch."""
 
 
 class EncoderLearner(Learner):
@@ -146,4 +148,7 @@ def make_encoder_learner(*, data: str, config: dict) -> EncoderLearner:
         for part in ("train/", "held_out/")
     )
     training_config = TypeAdapter(EncoderTrainingConfig).validate_python(config)
-    return EncoderLearner(FrameEncoder(training_config.model), train, held_out, training_config)
+    encoder = FrameEncoder(training_config.model)
+    if training_config.backbone:
+        load_pretrained(encoder.vit, training_config.backbone)
+    return EncoderLearner(encoder, train, held_out, training_config)
