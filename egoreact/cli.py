@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -144,7 +145,8 @@ def commands() -> dict[str, Command]:
     """All packages' commands by name."""
     found = dict(COMMANDS)
     for entry in sorted(entry_points(group="egoreact.commands"), key=lambda entry: entry.name):
-        found |= entry.load()
+        if find_spec(entry.module.partition(".")[0]) is not None:  # an image may hold some of the packages alone
+            found |= entry.load()
     return found
 
 

@@ -22,15 +22,18 @@ RECORDED_PACKAGES = (
 
 
 @cache
-def code_digest(*packages: str) -> str:
-    """Hex SHA-256 over the Python sources of the named top-level packages (default: egoreact and components).
+def code_digest(*sources: str) -> str:
+    """Hex SHA-256 over the Python files named, or in the folders named, from the project's root.
+
+    By default those of egoreact and components.
 
     Caches keyed by it notice a change of code that an image's tag or a pipeline's text does not show.
     """
     root = Path(__file__).parent.parent
     listing = []
-    for package in packages or ("egoreact", "components"):
-        files = sorted((root / package).rglob("*.py"))
+    for source in sources or ("egoreact", "components"):
+        path = root / source
+        files = [path] if path.is_file() else sorted(path.rglob("*.py"))
         listing += [f"{path.relative_to(root)} {sha256_bytes(path.read_bytes())}" for path in files]
     return sha256_bytes("\n".join(listing).encode())
 

@@ -22,6 +22,12 @@ from egoreact.provenance import code_digest
 RECIPE = "recipe.json"
 """Beside the manifest: the digest of what made the simulated shards."""
 
+DECIDES = (
+    "egoreact/hrd/simulate", "egoreact/hrd/clip.py", "egoreact/hrd/shards.py", "egoreact/motion/camera.py",
+    "egoreact/motion/skeleton.py", "egoreact/vision/video.py",
+)  # fmt: skip
+"""Sources that decide a simulated shard's bytes."""
+
 
 @dataclass(frozen=True)
 class DatasetConfig:
@@ -75,9 +81,7 @@ def build_dataset(config: DatasetConfig, folder: Path, *, workers: int | None = 
     Returns:
         Whether anything was made: False where the folder already holds what this recipe makes.
     """
-    recipe = sha256_json(
-        {"config": asdict(config), "code": code_digest("egoreact/hrd", "egoreact/motion", "egoreact/vision")}
-    )
+    recipe = recipe_digest(config)
     kept = _other_rows(folder, recipe)
     if kept is None:
         return False
@@ -94,6 +98,11 @@ def build_dataset(config: DatasetConfig, folder: Path, *, workers: int | None = 
     write_manifest(folder, rows)
     write_json(folder / RECIPE, {"recipe": recipe, "config": asdict(config)})
     return True
+
+
+def recipe_digest(config: DatasetConfig) -> str:
+    """Of the configuration and of the code that decides a shard's bytes."""
+    return sha256_json({"config": asdict(config), "code": code_digest(*DECIDES)})
 
 
 def rendered_larger(folder: Path, clip: Clip, image_size_px: int) -> Clip | None:

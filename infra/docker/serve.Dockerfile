@@ -8,14 +8,15 @@ COPY serving/web .
 RUN npm run build
 
 FROM python:3.11-slim
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# PyTorch comes with CUDA by default. For CPU nodes: --build-arg PIP_OPTIONS="--extra-index-url <PyTorch's index of CPU wheels>"
+ARG PIP_OPTIONS=""
 ARG COMMIT=unknown
 WORKDIR /app
 COPY constraints.txt pyproject.toml README.md ./
 COPY egoreact egoreact
 COPY serving serving
 COPY --from=page /page/dist serving/web/dist
-RUN pip install --no-cache-dir -c constraints.txt --extra-index-url "$TORCH_INDEX" -e '.[serving]'
+RUN pip install --no-cache-dir -c constraints.txt $PIP_OPTIONS -e '.[serving]'
 ENV EGOREACT_COMMIT=$COMMIT PYTHONUNBUFFERED=1 HOME=/tmp
 USER 10001:10001
 EXPOSE 3000

@@ -3,8 +3,8 @@
 # Name it by digest when compiling: egoreact pipeline compile --image REGISTRY/egoreact-step@sha256:…
 FROM python:3.11-slim
 
-# CPU wheels by default. For GPU nodes: --build-arg TORCH_INDEX=https://pypi.org/simple
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# PyTorch comes with CUDA by default. For CPU nodes: --build-arg PIP_OPTIONS="--extra-index-url <PyTorch's index of CPU wheels>"
+ARG PIP_OPTIONS=""
 ARG COMMIT=unknown
 WORKDIR /app
 COPY constraints.txt pyproject.toml README.md ./
@@ -12,7 +12,7 @@ COPY egoreact egoreact
 COPY components components
 COPY pipelines pipelines
 COPY serving serving
-RUN pip install --no-cache-dir -c constraints.txt --extra-index-url "$TORCH_INDEX" -e '.[training,pipelines,serving]'
+RUN pip install --no-cache-dir -c constraints.txt $PIP_OPTIONS -e '.[training,pipelines,serving]'
 COPY .dvc/config .dvc/config
 ENV EGOREACT_COMMIT=$COMMIT PYTHONUNBUFFERED=1 OMP_WAIT_POLICY=PASSIVE HOME=/tmp
 # runAsNonRoot wants a number.

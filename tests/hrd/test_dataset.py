@@ -1,11 +1,13 @@
 """The simulated data set: the same bytes whatever the workers, reused where nothing changed, other people's shards kept."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from egoreact.hrd.dataset import DatasetConfig, build_dataset, manifest_digest, plan_shards
+from egoreact.hrd.dataset import DECIDES, DatasetConfig, build_dataset, manifest_digest, plan_shards
 from egoreact.hrd.shards import next_shard_path, read_clips, read_manifest, write_manifest, write_shard
 from egoreact.hrd.simulate import SimulatorConfig
 
@@ -73,3 +75,12 @@ def test_imported_shards_stay_when_the_recipe_changes(make_clip, tmp_path):
         assert (manifest["source"] == "hand").sum() == 1
         assert ((manifest["source"] == "simulator") & (manifest["split"] == "train")).sum() == clips
         assert set(manifest["shard"]) == {path.name for path in folder.glob("*.tar")}
+
+
+def test_the_code_that_decides_the_bytes_is_all_named():
+    """Everything of the project that the simulator, clips and shards import is in the recipe, but what only reports."""
+    program = "import sys, egoreact.hrd.shards, egoreact.hrd.simulate; print(*sorted(m for m in sys.modules if m.startswith('egoreact.')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    paths = {name.replace(".", "/") for name in done.stdout.split()}
+    named = {path for path in paths if any(f"{path}.py" == d or path.startswith(d) for d in DECIDES)}
+    assert paths - named == {"egoreact/errors", "egoreact/files", "egoreact/hrd", "egoreact/motion", "egoreact/vision"}
