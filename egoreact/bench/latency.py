@@ -9,7 +9,6 @@ from egoreact.motion.skeleton import FPS
 from egoreact.streaming.session import ReactionEngine
 
 
-
 def measure_stream(bundle: Bundle, *, tokens: int = 25, sessions: int = 5) -> dict[str, float | str]:
     """First-frame and per-token latency, one session after another, on frames of noise.
 
