@@ -66,7 +66,8 @@ def test_a_mirrored_picture_is_mirrored_in_all_that_is_known_of_it(pictures):
 def test_it_learns_to_see(pictures, tmp_path):
     learner = EncoderLearner(seeded(0, lambda: FrameEncoder(tiny().encoder.model)), pictures, pictures, tiny().encoder)
     torch.manual_seed(0)
-    before = learner.module.eval() and learner.validate()
+    with torch.no_grad():
+        before = learner.module.eval() and learner.validate()
     fit(learner, LoopConfig(steps=150, batch_size=32, learning_rate=3e-3), store=FolderStore(tmp_path, "x"))
     with torch.no_grad():
         after = learner.module.eval() and learner.validate()
