@@ -6,7 +6,7 @@ The same code runs all three: `tiny` in seconds (tests), `demo` in minutes on tw
 import json
 import os
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -28,7 +28,6 @@ from egoreact.vision.dinov2 import ViTConfig
 from egoreact.vision.frame_encoder import FrameEncoderConfig
 
 SCHEMA_VERSION = 1
-PresetName = Literal["tiny", "demo", "paper"]
 
 
 @dataclass(frozen=True)

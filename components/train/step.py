@@ -141,6 +141,7 @@ def _write_pictures(job: Job, path: Path) -> None:
         load_pictures(
             job.hrd,
             usable_rows(job.hrd, split, job.quarantined),
+            image_size_px=training.model.vit.image_size_px,
             side=training.model.depth_side,
             every=training.every,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -68,8 +69,14 @@ class Pictures:
     segmentation: UInt8[Tensor, "n side side"]
 
 
-def load_pictures(folder: Path, rows: pd.DataFrame, *, side: int, every: int = FRAMES_PER_TOKEN) -> Pictures:
-    """Every `every`-th frame of the clips that have depth and segmentation.
+def load_pictures(
+    folder: Path, rows: pd.DataFrame, *, image_size_px: int, side: int, every: int = FRAMES_PER_TOKEN
+) -> Pictures:
+    """Every `every`-th frame of the clips that have depth and segmentation: centre squares, whatever their size was.
+
+    Args:
+        image_size_px: side of the pictures.
+        side: of the maps of depth and segmentation.
 
     Raises:
         EgoReactError: no clip has them.
@@ -78,7 +85,9 @@ def load_pictures(folder: Path, rows: pd.DataFrame, *, side: int, every: int = F
     parts: list[tuple[np.ndarray, ...]] = []
     shards = [part for _, part in rows.groupby("shard", sort=True)]
     for part, clips in zip(
-        map_in_processes(partial(_pictures_of, folder, side, every), shards), map(len, shards), strict=True
+        map_in_processes(partial(_pictures_of, folder, image_size_px, side, every), shards),
+        map(len, shards),
+        strict=True,
     ):
         parts += [part] if part is not None else []
         progress.advance(clips)
@@ -89,18 +98,34 @@ def load_pictures(folder: Path, rows: pd.DataFrame, *, side: int, every: int = F
     return Pictures(*(torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True)))
 
 
-def _pictures_of(folder: Path, side: int, every: int, rows: pd.DataFrame) -> tuple[np.ndarray, ...] | None:
+def _pictures_of(
+    folder: Path, image_size_px: int, side: int, every: int, rows: pd.DataFrame
+) -> tuple[np.ndarray, ...] | None:
     """Pictures of one shard's clips, as arrays: what crosses to another process."""
     parts = [
         (
-            clip.rgb[::every],
-            _shrink(clip.depth_m[::every], side).astype(np.float32),
-            _shrink(clip.segmentation[::every], side),
+            _scale(_centre_square(clip.rgb[::every]), image_size_px),
+            _shrink(_centre_square(clip.depth_m[::every]), side).astype(np.float32),
+            _shrink(_centre_square(clip.segmentation[::every]), side),
         )
         for clip in read_clips(folder, rows)
         if clip.depth_m is not None and clip.segmentation is not None
     ]
     return tuple(map(np.concatenate, zip(*parts, strict=True))) if parts else None
+
+
+def _centre_square(pictures: np.ndarray) -> np.ndarray:
+    """What the frame encoder sees of frames, and so of their maps: (n, height, width, …) to (n, side, side, …)."""
+    height, width = pictures.shape[1:3]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pictures[:, top : top + side, left : left + side]
+
+
+def _scale(rgb: UInt8[np.ndarray, "n side side 3"], image_size_px: int) -> UInt8[np.ndarray, "n size size 3"]:
+    if rgb.shape[1] == image_size_px:
+        return rgb
+    return np.stack([cv2.resize(each, (image_size_px, image_size_px), interpolation=cv2.INTER_AREA) for each in rgb])
 
 
 def _shrink(maps: np.ndarray, side: int) -> np.ndarray:
