@@ -24,8 +24,11 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 UNKNOWN = "unknown"
 """Category of a clip of which nobody said what kind of encounter it is."""
 
-SEGMENTATION_CLASSES = ("static", "ball", "low_obstacle", "bar", "person", "animal", "vehicle", "own_body")
-"""Class numbers of the segmentation: what a pixel belongs to."""
+SEGMENTATION_CLASSES = (
+    "static", "ball", "low_obstacle", "bar", "person", "animal", "vehicle", "object", "ground", "fire", "own_body",
+)  # fmt: skip
+"""Class numbers of the segmentation: what a pixel belongs to. `object`: doors, bags, boxes, whatever swings or falls;
+`ground`: steps, edges, ice; `fire`: an explosion."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from egoreact.vision.dinov2 import ViTConfig, build_vit, preprocess
 
-OBJECT_CLASSES = 6
-"""Segmentation classes 1 … 6: what can come at a person. Class 0 is the static world, 7 the own body."""
-SEGMENTATION_CLASSES = 8
+OBJECT_CLASSES = 9
+"""Segmentation classes 1 … 9: what can come at a person. Class 0 is the static world, 10 the own body."""
+SEGMENTATION_CLASSES = 11
 OBJECT_FIGURES = 4
 """Of each object class: whether it is there, its centre (x, y) in the image, and its nearness."""
 

@@ -145,7 +145,7 @@ def test_lag_is_measured_in_frames(good, frames):
     assert measure(late_camera(good, frames))["lag_frames"] == frames
 
 
-@pytest.mark.parametrize("category", ["low_obstacle", "person", "car"])
+@pytest.mark.parametrize("category", ["low_obstacle", "passer_by", "car"])
 def test_other_encounters_pass_and_give_their_lag_away(category):
     clip = simulate_clip(CONFIG, category, 11, "clip", "train")
     assert failing(clip) == set()

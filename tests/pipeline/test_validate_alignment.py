@@ -20,7 +20,7 @@ from egoreact.hrd.simulate import SimulatorConfig, simulate_clip
 from egoreact.vision.video import encode_depth
 
 CONFIG = SimulatorConfig(frames=41, image_size_px=32)
-CATEGORIES = ("ball_left", "low_obstacle", "person", "animal", "car", "head_bar")
+CATEGORIES = ("ball_left", "low_obstacle", "passer_by", "dog", "car", "head_bar")
 
 
 def faulty(clip: Clip) -> Clip:
@@ -140,7 +140,7 @@ def test_a_file_that_is_no_quarantine_is_refused(tmp_path):
 
 def test_names_in_clips_cannot_write_html(hrd_folder, tmp_path):
     folder = tmp_path / "hrd"
-    clip = simulate_clip(CONFIG, "person", 1, "clip", "train")
+    clip = simulate_clip(CONFIG, "passer_by", 1, "clip", "train")
     clip = faulty(dataclasses.replace(clip, record=dataclasses.replace(clip.record, category="<script>x</script>")))
     write_manifest(folder, write_shard(folder / "train-00000.tar", [clip]))
     page = run(folder, tmp_path / "report", max_failing_fraction=1).report_html.read_text()

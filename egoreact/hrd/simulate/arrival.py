@@ -9,10 +9,7 @@ from jaxtyping import Float64
 from egoreact.hrd.clip import SEGMENTATION_CLASSES
 from egoreact.hrd.simulate.solids import Colour, Solid
 
-STATIC, BALL, OBSTACLE, BAR, PERSON, ANIMAL, VEHICLE, OWN_BODY = (
-    SEGMENTATION_CLASSES.index(name)
-    for name in ("static", "ball", "low_obstacle", "bar", "person", "animal", "vehicle", "own_body")
-)
+STATIC, BALL, OBSTACLE, BAR, PERSON, ANIMAL, VEHICLE, OBJECT, GROUND, FIRE, OWN_BODY = range(len(SEGMENTATION_CLASSES))
 BRIGHT: tuple[Colour, ...] = (
     (0.80, 0.08, 0.06), (0.90, 0.40, 0.03), (0.85, 0.70, 0.05), (0.05, 0.25, 0.75), (0.70, 0.06, 0.40),
 )  # fmt: skip
@@ -26,6 +23,10 @@ Parameters = Mapping[str, float]
 class Arrival:
     solids: list[Solid]
     watched_m: Float64[np.ndarray, "frames 3"]
+    brightness: Float64[np.ndarray, " frames"] | None = None
+    """How much more light there is than usual, 1 as usual: an explosion's flash."""
+    hole_m: tuple[float, float, float, float] | None = None
+    """Where the floor is cut out for what the arrival puts there (a pit, ice): x from, x to, z from, z to."""
 
 
 def bright(rng: np.random.Generator) -> Colour:

@@ -20,7 +20,9 @@ CONFIG = ImportConfig(frames=41, image_size_px=32)
 @pytest.fixture(scope="module")
 def take(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """104 frames of simulated motion as BVH: two windows of 41 and half a window more."""
-    joints = simulate_clip(SimulatorConfig(frames=105, image_size_px=16), "person", 8, "clip", "train").joints_m[:104]
+    joints = simulate_clip(SimulatorConfig(frames=105, image_size_px=16), "passer_by", 8, "clip", "train").joints_m[
+        :104
+    ]
     return write_bvh(tmp_path_factory.mktemp("takes") / "my take, no. 3.bvh", joints)
 
 
@@ -82,7 +84,7 @@ def test_what_cannot_be_imported_is_refused(tmp_path, make, arguments, message):
 
 
 def test_less_than_a_second_is_no_clip(tmp_path):
-    joints = simulate_clip(SimulatorConfig(frames=13, image_size_px=16), "person", 8, "clip", "train").joints_m
+    joints = simulate_clip(SimulatorConfig(frames=13, image_size_px=16), "passer_by", 8, "clip", "train").joints_m
     with pytest.raises(EgoReactError, match="lasts 13 frames at 20 fps"):
         import_recording(write_bvh(tmp_path / "short.bvh", joints), licence="x")
     with pytest.raises(EgoReactError, match="use 4N"):

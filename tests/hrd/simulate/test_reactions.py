@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig
-from egoreact.hrd.simulate.car import CAR_LENGTH_M, CAR_WIDTH_M, car_path
 from egoreact.hrd.simulate.choreography import MAX_HEAD_YAW, perform
-from egoreact.hrd.simulate.objects import ball_path
 from egoreact.hrd.simulate.simulate import Staged, stage
+from egoreact.hrd.simulate.things.ball import ball_path
+from egoreact.hrd.simulate.things.car import CAR_LENGTH_M, CAR_WIDTH_M, car_path
 from egoreact.motion.skeleton import BONE_LENGTHS_M, FEET, FPS, HEAD, NUM_JOINTS, PARENTS
 
 CONFIG = SimulatorConfig(own_body=False)
@@ -99,7 +99,7 @@ def test_nothing_happens_before_anyone_could_know(category: str) -> None:
 
 @pytest.mark.parametrize("category,axis,low,high", [
     ("ball_left", 0, -1.1, -0.55), ("ball_right", 0, 0.55, 1.1), ("car", 0, -2.2, -1.4), ("car", 2, -0.7, -0.2),
-    ("animal", 2, -1.35, -0.75), ("person", 0, 0.45, 0.85), ("person", 2, 0.7, 1.1),
+    ("dog", 2, -1.35, -0.75), ("passer_by", 0, 0.45, 0.85), ("passer_by", 2, 0.7, 1.1),
     ("low_obstacle", 2, 2.8, 4.5), ("head_bar", 2, 2.8, 4.5),
 ])  # fmt: skip
 def test_where_the_head_ends(category: str, axis: int, low: float, high: float) -> None:
@@ -165,7 +165,7 @@ def test_feet_clear_the_obstacle() -> None:
         assert soles[-1, :, 2].min() > clip.parameters["distance_m"]
 
 
-@pytest.mark.parametrize("category,hand,other", [("person", 21, 20), ("person", 20, 21)])
+@pytest.mark.parametrize("category,hand,other", [("passer_by", 21, 20), ("passer_by", 20, 21)])
 def test_people_wave_with_the_hand_they_use(category: str, hand: int, other: int) -> None:
     clip = next(c for s in range(200) if (c := staged(category, s)).person.left_handed == (hand == 20))
     joints = clip.performance.joints_m[-15:]

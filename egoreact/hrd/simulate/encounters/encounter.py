@@ -1,0 +1,34 @@
+"""What an encounter is: what comes, between which bounds it differs, where it happens, and what people do about it.
+
+A reaction is a pure function of who somebody is and of what comes; times are seconds from the clip's start. Places are in
+the world, the person starting at the origin and facing +z with the left at +x.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from egoreact.hrd.simulate.arrival import Arrival
+from egoreact.hrd.simulate.choreography import Choreography
+from egoreact.hrd.simulate.person import Person
+from egoreact.hrd.simulate.places import PlaceKind
+
+Arrive = Callable[[Mapping[str, float], np.random.Generator, np.ndarray], Arrival]
+React = Callable[[Person, Mapping[str, float]], Choreography]
+
+
+@dataclass(frozen=True)
+class Encounter:
+    name: str
+    caption: str
+    comes: str
+    """The segmentation class of what comes."""
+    ranges: Mapping[str, tuple[float, float]]
+    """Bounds between which each parameter is drawn; names carry the unit."""
+    places: tuple[PlaceKind, ...]
+    arrive: Arrive
+    react: React
+
+    def sample(self, rng: np.random.Generator) -> dict[str, float]:
+        return {name: float(rng.uniform(low, high)) for name, (low, high) in self.ranges.items()}

@@ -1,0 +1,1 @@
+"""What comes at somebody: its shape, and its way through the clip."""
