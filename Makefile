@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$$(sed -n 's/^uv==//p' constraints.txt)
 	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || true)}" VIRTUAL_ENV=$(VENV) \
-		$(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable '.[training,pipelines,serving,dev]'
+		$(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable '.[training,pipelines,serving,look,dev]'
 	touch $@
 
 web: $(PAGE)  ## build the page of the service
