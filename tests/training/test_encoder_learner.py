@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from egoreact.hrd.clip import SEGMENTATION_CLASSES
 from egoreact.presets import tiny
 from egoreact.training.checkpoint import FolderStore
 from egoreact.training.data import Pictures
 from egoreact.training.encoder import EncoderLearner, object_truth
 from egoreact.training.loop import LoopConfig, fit
 from egoreact.training.world import Draws
+from egoreact.vision import frame_encoder
 from egoreact.vision.frame_encoder import FrameEncoder
 from egoreact.weights import seeded
 
@@ -75,3 +77,9 @@ def test_it_learns_to_see(pictures, tmp_path):
     assert after["depth_relative_error"] < before["depth_relative_error"] / 2 < 0.5
     near = pictures.segmentation == 1
     assert perceived.depth_m[near].median() < perceived.depth_m[~near].median() - 1
+
+
+def test_the_encoder_knows_the_data_sets_classes() -> None:
+    assert frame_encoder.SEGMENTATION_CLASSES == len(SEGMENTATION_CLASSES)
+    assert frame_encoder.OBJECT_CLASSES == len(set(SEGMENTATION_CLASSES) - {"static", "own_body"})
+    assert SEGMENTATION_CLASSES[0] == "static" and SEGMENTATION_CLASSES[-1] == "own_body"
