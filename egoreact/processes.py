@@ -1,7 +1,10 @@
 """Work spread over processes of this machine, its results in order."""
 
 import multiprocessing
+import multiprocessing.process
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -31,7 +34,7 @@ def map_in_processes(
     # Fork would copy a parent that may run threads (Arrow, OpenMP).
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(count, mp_context=context, initializer=_use_one_thread) as pool:
+        with ProcessPoolExecutor(count, mp_context=context, initializer=_begin_work) as pool:
             yield from pool.map(function, items)
     except BrokenProcessPool as error:
         raise EgoReactError(
@@ -41,7 +44,17 @@ def map_in_processes(
         ) from error
 
 
-def _use_one_thread() -> None:
+def _begin_work() -> None:
+    """A worker computes in one thread, ends when its parent was killed, and leaves the keyboard's interrupt to it."""
     import torch
 
     torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

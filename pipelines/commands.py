@@ -2,14 +2,22 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from components.version_dataset.commands import COMMANDS as DATA_COMMANDS
 from egoreact.errors import EgoReactError
 
 
 def pipeline_run(
-    *, preset: Literal["tiny", "demo", "paper"] = "demo", seed: int = 0, config: Path | None = None
+    *,
+    preset: Literal["tiny", "demo", "paper"] = "demo",
+    seed: int = 0,
+    config: Path | None = None,
+    train_clips: int | None = None,
+    val_clips: int | None = None,
+    test_clips: int | None = None,
 ) -> None:
     """Run the whole workflow on this machine: data, gate, training, evaluation, promotion, release.
 
@@ -19,6 +27,9 @@ def pipeline_run(
         preset: size of the run: tiny takes a minute and learns nothing, demo takes minutes, paper needs GPUs.
         seed: of data, training and evaluation.
         config: JSON file of a whole run configuration, instead of preset and seed.
+        train_clips: simulated clips to train on, instead of the preset's: more of them are new shards beside the old.
+        val_clips: to watch training with.
+        test_clips: to evaluate on.
     """
     import sys
 
@@ -27,6 +38,7 @@ def pipeline_run(
     from pipelines.show import StepLines, summary
 
     chosen = by_name(preset, seed=seed) if config is None else RunConfig.from_json(_read(config))
+    chosen = replace(chosen, dataset=chosen.dataset.resized(train=train_clips, val=val_clips, test=test_clips))
     with StepLines(sys.stdout) as lines:
         run = run_training(chosen.to_json(), watch=lines)
     lines.console.print(summary(run))
@@ -128,4 +140,5 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rollback": rollback,
     "release": release,
     "ui": ui,
+    **DATA_COMMANDS,
 }

@@ -12,6 +12,5 @@ def run(config: str) -> str:
         The manifest's digest, which names every shard by its own.
     """
     folder = data_folder() / "hrd"
-    made = build_dataset(RunConfig.from_json(config).dataset, folder)
-    print(f"{folder}: {'built' if made else 'unchanged, reused'}")
+    print(build_dataset(RunConfig.from_json(config).dataset, folder).shards)
     return manifest_digest(folder)

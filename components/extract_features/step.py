@@ -13,6 +13,6 @@ def run(data_revision: str, encoder: Path) -> str:
     """Returns the digest that names the features: of the encoder and every shard."""
     ensure_revision(data_folder(), data_revision)
     folder = data_folder() / "hrd"
-    digest, encoded = extract_features(folder, read_manifest(folder), encoder, Workspace.from_environment().features)
-    print(f"{encoded} shards encoded")
+    digest, counts = extract_features(folder, read_manifest(folder), encoder, Workspace.from_environment().features)
+    print(counts)
     return digest

@@ -1,28 +1,27 @@
 """Measures every clip of a data set, lets Great Expectations judge the table, and writes down who failed and why."""
 
 import json
-import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from components.validate_alignment.expectations import Verdict, examine
+from components.validate_alignment.measures import measure_clips
 from components.validate_alignment.report import ClipSheet, render_report, sheet_of
 from egoreact.errors import EgoReactError
 from egoreact.files import sha256_json, whole_file, write_json
-from egoreact.hrd.alignment import THRESHOLDS, Row, Threshold, failures, measure
-from egoreact.hrd.shards import MANIFEST, read_clips, read_manifest
-from egoreact.processes import map_in_processes
-from egoreact.progress import Progress
+from egoreact.hrd.alignment import THRESHOLDS, Row, Threshold, failures
+from egoreact.hrd.shards import MANIFEST, ShardCounts, read_clips, read_manifest
+from egoreact.workspace import Workspace
 
 MAX_SHEETS = 24
 """Failing clips that the report shows one by one; the others are in its list."""
-CLIPS_A_TASK = 8
+MEASURES = "measures"
+"""Folder of the workspace: a table of figures a shard."""
 CLIP_COLUMNS = ("clip_id", "split", "category", "source")
 
 
@@ -30,6 +29,8 @@ CLIP_COLUMNS = ("clip_id", "split", "category", "source")
 class ValidationResult:
     """How many clips were measured and failed, and the files that say so, all in one folder."""
 
+    shards: ShardCounts
+    """Unchanged ones have their figures from the cache."""
     clips: int
     failing: int
     quarantined: tuple[str, ...]
@@ -76,8 +77,11 @@ def run(
         raise EgoReactError(
             f"is {max_failing_fraction}", where="max_failing_fraction", remedy="give a share from 0 to 1"
         )
-    manifest = _selected(hrd_folder, clip_ids)
-    table = _measure_all(hrd_folder, manifest, workers)
+    whole = read_manifest(hrd_folder)
+    manifest = _selected(hrd_folder, whole, clip_ids)
+    measured, shards = measure_clips(hrd_folder, whole, manifest, Workspace.from_environment().root / MEASURES, workers)
+    table = manifest[list(CLIP_COLUMNS)].merge(measured, on="clip_id", how="left", validate="one_to_one")
+    table = table.sort_values("clip_id", ignore_index=True)
     verdict = examine(table, thresholds)
     rows: dict[str, Row] = {row["clip_id"]: _row(row, thresholds) for row in table.to_dict("records")}
     quarantined = tuple(sorted({clip_id for ids in verdict.failing.values() for clip_id in ids}))
@@ -89,6 +93,7 @@ def run(
 
     report_folder.mkdir(parents=True, exist_ok=True)
     result = ValidationResult(
+        shards=shards,
         clips=len(table),
         failing=len(quarantined),
         quarantined=quarantined,
@@ -146,9 +151,11 @@ def run_on_revision(
     ensure_revision(folder, data_revision)
     with TemporaryDirectory() as scratch:
         try:
-            return run(
+            result = run(
                 folder / "hrd", Path(scratch), max_failing_fraction=max_failing_fraction, data_revision=data_revision
             )
+            print(result.shards)
+            return result
         except EgoReactError as error:
             if not (Path(scratch) / "report.html").is_file():
                 raise
@@ -174,8 +181,7 @@ def read_quarantine(path: Path) -> frozenset[str]:
         ) from error
 
 
-def _selected(hrd_folder: Path, clip_ids: Sequence[str] | None) -> pd.DataFrame:
-    manifest = read_manifest(hrd_folder)
+def _selected(hrd_folder: Path, manifest: pd.DataFrame, clip_ids: Sequence[str] | None) -> pd.DataFrame:
     if clip_ids is not None:
         unknown = sorted(set(clip_ids) - set(manifest["clip_id"]))
         if unknown:
@@ -186,34 +192,6 @@ def _selected(hrd_folder: Path, clip_ids: Sequence[str] | None) -> pd.DataFrame:
             "names no clips", where=hrd_folder / MANIFEST, remedy="build a data set with: egoreact hrd build"
         )
     return manifest
-
-
-def _measure_all(hrd_folder: Path, manifest: pd.DataFrame, workers: int | None) -> pd.DataFrame:
-    tasks = []
-    for _, rows in manifest.groupby("shard", sort=True):
-        # A task reads its whole shard, so a large shard is not cut into very many.
-        size = max(CLIPS_A_TASK, -(-len(rows) // 8))
-        tasks += [rows.iloc[start : start + size] for start in range(0, len(rows), size)]
-    progress = Progress("measuring", len(manifest), "clips")
-    measured: list[dict] = []
-    for found in _mapped(partial(_measure_task, hrd_folder), tasks, workers):
-        measured += found
-        progress.advance(len(found))
-    table = manifest[list(CLIP_COLUMNS)].merge(pd.DataFrame(measured), on="clip_id", how="left", validate="one_to_one")
-    names = [name for name in table if name not in CLIP_COLUMNS]
-    return table.astype(dict.fromkeys(names, "float64")).sort_values("clip_id", ignore_index=True)
-
-
-def _mapped(function: partial, tasks: list[pd.DataFrame], workers: int | None) -> Iterator[list[dict]]:
-    workers = min(workers or os.cpu_count() or 1, len(tasks)) if workers or len(tasks) > 3 else 1
-    if workers == 1:
-        yield from map(function, tasks)
-        return
-    yield from map_in_processes(function, tasks, workers=workers)
-
-
-def _measure_task(hrd_folder: Path, rows: pd.DataFrame) -> list[dict]:
-    return [{"clip_id": clip.id, **measure(clip)} for clip in read_clips(hrd_folder, rows)]
 
 
 def _row(record: dict, thresholds: tuple[Threshold, ...]) -> Row:

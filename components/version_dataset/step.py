@@ -21,5 +21,5 @@ def run(data_folder: Path, manifest_digest: str) -> str:
             remedy="run the pipeline again, one run at a time",
         )
     revision = record_revision(data_folder)
-    print(f"data revision {revision}", flush=True)
-    return revision
+    print(f"{revision.shards}; {revision.files_sent} files sent; data revision {revision.id}", flush=True)
+    return revision.id

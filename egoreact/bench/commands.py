@@ -21,7 +21,7 @@ def bench_all(*, preset: Preset = "demo", bundle: Path | None = None) -> None:
 
 
 def bench_render(*, preset: Preset = "demo", clips: int = 4) -> None:
-    """Measure how many frames a second the simulator renders at 112 and 224 px, in one process.
+    """Measure how many frames a second the simulator renders at 112 and 224 px, beside pyrender, and in two processes.
 
     Args:
         preset: whose clips.
@@ -32,6 +32,21 @@ def bench_render(*, preset: Preset = "demo", clips: int = 4) -> None:
     from egoreact.presets import by_name
 
     _print(measure_render(by_name(preset).dataset.simulator, clips=clips) | describe())
+
+
+def bench_dataset(*, preset: Preset = "paper", clips: int = 100, workers: int | None = None) -> None:
+    """Measure how fast a data set is built and what memory a worker takes, and extrapolate to 3,500 clips.
+
+    Args:
+        preset: whose clips: paper has 149 frames at 224 px.
+        clips: built and counted, 1 or more.
+        workers: processes; one a core where not given.
+    """
+    from egoreact.bench.dataset import measure_dataset
+    from egoreact.bench.machine import describe
+    from egoreact.presets import by_name
+
+    _print(measure_dataset(by_name(preset).dataset, clips=clips, workers=workers) | describe())
 
 
 def bench_training(*, preset: Preset = "demo", steps: int = 10) -> None:
@@ -64,6 +79,21 @@ def bench_latency(*, preset: Preset = "demo", bundle: Path | None = None, tokens
     _print(measure_stream(bundle_to_stream(preset, bundle), tokens=tokens, sessions=sessions) | describe())
 
 
+def bench_gate(*, preset: Preset = "demo", clips: int = 32, workers: int | None = None) -> None:
+    """Put faults of every kind into simulated clips and count how many of each the alignment gate catches.
+
+    Args:
+        preset: whose clips.
+        clips: each gets every kind of fault; about seven seconds of one core each.
+        workers: processes; one a core where not given.
+    """
+    from egoreact.bench.gate import measure_gate
+    from egoreact.bench.machine import describe
+    from egoreact.presets import by_name
+
+    _print(measure_gate(by_name(preset).dataset.simulator, clips=clips, workers=workers) | describe())
+
+
 def _print(figures: dict[str, object]) -> None:
     import json
 
@@ -78,6 +108,8 @@ def _rounded(figures: dict[str, object]) -> dict[str, object]:
 COMMANDS: dict[str, Callable[..., None]] = {
     "bench all": bench_all,
     "bench render": bench_render,
+    "bench dataset": bench_dataset,
     "bench training": bench_training,
     "bench latency": bench_latency,
+    "bench gate": bench_gate,
 }

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from egoreact.bench.dataset import measure_dataset
 from egoreact.bench.latency import measure_stream
 from egoreact.bench.machine import describe, peak_memory_gb
 from egoreact.bench.render import measure_render
@@ -26,6 +27,10 @@ def measure_all(
     steps: int = 10,
     tokens: int = 25,
     sessions: int = 5,
+    rival_frames: int = 81,
+    parallel_s: float = 6.0,
+    dataset_preset: str = "paper",
+    dataset_clips: int = 100,
 ) -> dict[str, object]:
     """Every figure of every benchmark. See the functions for the arguments."""
     config = by_name(preset)
@@ -33,7 +38,10 @@ def measure_all(
     return {
         "preset": preset,
         "pipeline_seconds": pipeline_seconds(Workspace.from_environment()),
-        **measure_render(config.dataset.simulator, sizes_px=sizes_px, clips=clips),
+        **measure_render(
+            config.dataset.simulator, sizes_px=sizes_px, clips=clips, rival_frames=rival_frames, parallel_s=parallel_s
+        ),
+        **measure_dataset(by_name(dataset_preset).dataset, clips=dataset_clips),
         **measure_training(config, steps=steps),
         **measure_stream(streamed, tokens=tokens, sessions=sessions),
         "peak_memory_gb": peak_memory_gb(),

@@ -1,50 +1,58 @@
-"""The simulated part of HRD, made from a recipe: same recipe, same bytes, whatever the number of workers."""
+"""The simulated part of HRD, made from a recipe: same recipe, same clips, whatever the number of workers.
+
+A shard that holds what the recipe asks for stays as it is, byte for byte; what is missing goes into new shards. A build that
+stops at any moment leaves the data set as it was and goes on where it stopped: finished clips and shards wait in a hidden
+folder (`egoreact.hrd.building`). At the end new shards move in, then the manifest and the recipe, then what they replace is
+deleted. In memory are one clip a worker, and one here.
+"""
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 from pydantic import TypeAdapter
 
-from egoreact.files import sha256_file, sha256_json, write_json
-from egoreact.hrd.clip import SPLITS, Clip, Split
-from egoreact.hrd.shards import MANIFEST, read_manifest, write_manifest, write_shard
+from egoreact.errors import EgoReactError
+from egoreact.files import sha256_file, write_json
+from egoreact.hrd.building import building
+from egoreact.hrd.clip import Clip, Split
+from egoreact.hrd.digests import remember
+from egoreact.hrd.recipe import RECIPE, ClipPlan, DatasetConfig, ShardPlan, ShardRecord, made_by
+from egoreact.hrd.shards import (
+    MANIFEST,
+    ShardCounts,
+    disk_errors_named,
+    read_rows,
+    read_shard,
+    write_manifest,
+    write_shard,
+)
 from egoreact.hrd.simulate import SimulatorConfig, simulate_clip
+from egoreact.hrd.standing import Standing, finished_shards, is_finished, manifest_rows, take_stock
 from egoreact.processes import map_in_processes
 from egoreact.progress import Progress
-from egoreact.provenance import code_digest
 
-RECIPE = "recipe.json"
-"""Beside the manifest: the digest of what made the simulated shards."""
+__all__ = [
+    "Built", "DatasetConfig", "build_dataset", "data_folder", "manifest_digest", "rendered_larger",
+]  # fmt: skip
 
-DECIDES = (
-    "egoreact/hrd/simulate", "egoreact/hrd/clip.py", "egoreact/hrd/shards.py", "egoreact/motion/camera.py",
-    "egoreact/motion/skeleton.py", "egoreact/vision/video.py",
-)  # fmt: skip
-"""Sources that decide a simulated shard's bytes."""
+SUPERSEDED = "superseded.json"
+"""In the hidden folder: shards to delete once the new manifest is there."""
 
 
 @dataclass(frozen=True)
-class DatasetConfig:
-    simulator: SimulatorConfig = field(default_factory=SimulatorConfig)
-    train_clips: int = 560
-    val_clips: int = 40
-    test_clips: int = 120
-    clips_per_shard: int = 40
-    seed: int = 0
+class Built:
+    """What a build did."""
 
-
-@dataclass(frozen=True)
-class ClipPlan:
-    clip_id: str
-    category: str
-    seed: int
-    split: Split
+    shards: ShardCounts
+    """Of the whole data set, other sources' shards among them."""
+    clips_rendered: int = 0
+    worker_memory_mb: float = 0.0
+    """Most that any one worker ever had resident."""
 
 
 def data_folder() -> Path:
@@ -52,57 +60,23 @@ def data_folder() -> Path:
     return Path(os.environ.get("EGOREACT_DATA", "data")).absolute()
 
 
-def plan_shards(config: DatasetConfig, taken: frozenset[str] = frozenset()) -> dict[str, list[ClipPlan]]:
-    """Shard file names to the clips in them. Categories take turns, so each split and shard is balanced.
+def build_dataset(config: DatasetConfig, folder: Path, *, workers: int | None = None) -> Built:
+    """Renders what is missing of the simulated shards and writes the manifest. Shards of other sources stay.
 
-    Args:
-        taken: names of other shards of the folder, which are passed over.
+    Raises:
+        EgoReactError: another build is at work here, the disk is full, or manifest or other sources' shards are damaged.
     """
-    categories = config.simulator.categories
-    shards: dict[str, list[ClipPlan]] = {}
-    for split, clips in zip(SPLITS, (config.train_clips, config.val_clips, config.test_clips), strict=True):
-        names = (name for name in (f"{split}-{number:05d}.tar" for number in count()) if name not in taken)
-        for first in range(0, clips, config.clips_per_shard):
-            shards[next(names)] = [
-                _plan_clip(config, split, index, categories[index % len(categories)])
-                for index in range(first, min(first + config.clips_per_shard, clips))
-            ]
-    return shards
-
-
-def _plan_clip(config: DatasetConfig, split: Split, index: int, category: str) -> ClipPlan:
-    seed = int(np.random.SeedSequence((config.seed, SPLITS.index(split), index)).generate_state(1)[0])
-    return ClipPlan(f"sim-{split}-{index:05d}", category, seed, split)
-
-
-def build_dataset(config: DatasetConfig, folder: Path, *, workers: int | None = None) -> bool:
-    """Renders the simulated shards into `folder` and writes the manifest. Shards of other sources stay.
-
-    Returns:
-        Whether anything was made: False where the folder already holds what this recipe makes.
-    """
-    recipe = recipe_digest(config)
-    kept = _other_rows(folder, recipe)
-    if kept is None:
-        return False
-    shards = plan_shards(config, frozenset(kept["shard"]))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECIPE).unlink(missing_ok=True)  # a build that stops half-way must not look finished
-    progress = Progress("rendering", sum(map(len, shards.values())), "clips")
-    rows = kept.to_dict("records")
-    for made in map_in_processes(partial(_make_shard, config.simulator, folder), list(shards.items()), workers=workers):
-        rows += made
-        progress.advance(len(made))
-    for stale in {path.name for path in folder.glob("*.tar")} - {row["shard"] for row in rows}:
-        (folder / stale).unlink()
-    write_manifest(folder, rows)
-    write_json(folder / RECIPE, {"recipe": recipe, "config": asdict(config)})
-    return True
-
-
-def recipe_digest(config: DatasetConfig) -> str:
-    """Of the configuration and of the code that decides a shard's bytes."""
-    return sha256_json({"config": asdict(config), "code": code_digest(*DECIDES)})
+    standing = take_stock(config, folder)
+    if is_finished(standing, folder):
+        return Built(ShardCounts(unchanged=read_rows(folder)["shard"].nunique(), new=0))
+    with disk_errors_named(folder), building(folder) as place:
+        standing = take_stock(config, folder)
+        if standing.superseded:
+            write_json(place / SUPERSEDED, sorted(standing.superseded | _superseded(place)))
+        clips_rendered, memory_mb = _render_missing(config.simulator, standing.missing, place, workers)
+        made = _move_in(config, standing, folder, place)
+        total = read_rows(folder)["shard"].nunique()
+        return Built(ShardCounts(unchanged=total - made, new=made), clips_rendered, memory_mb)
 
 
 def rendered_larger(folder: Path, clip: Clip, image_size_px: int) -> Clip | None:
@@ -120,23 +94,104 @@ def manifest_digest(folder: Path) -> str:
     return sha256_file(folder / MANIFEST)
 
 
-def _make_shard(simulator: SimulatorConfig, folder: Path, item: tuple[str, list[ClipPlan]]) -> list[dict]:
-    name, plans = item
-    clips = (simulate_clip(simulator, plan.category, plan.seed, plan.clip_id, plan.split) for plan in plans)
-    return write_shard(folder / name, clips)
+def _render_missing(
+    simulator: SimulatorConfig, shards: list[ShardPlan], place: Path, workers: int | None
+) -> tuple[int, float]:
+    """Fills the hidden folder with the missing shards; returns clips rendered and the largest worker's memory, MB."""
+    files = {
+        clip: place / f"{clip.clip_id}-{made_by(simulator, [clip])[:16]}.clip"
+        for shard in shards
+        for clip in shard.clips
+    }
+    wanted = [(clip, path) for clip, path in files.items() if not _is_whole(path, clip)]
+    if len(wanted) < len(files):
+        print(f"{len(files) - len(wanted)} clips are there from a build that stopped")
+    progress = Progress("rendering", len(wanted), "clips")
+    memory_mb = 0.0
+    unrendered = {clip for clip, _ in wanted}
+    with closing(_rendered(simulator, wanted, workers)) as rendered:
+        for shard in shards:
+            for _ in unrendered.intersection(shard.clips):
+                memory_mb = max(memory_mb, next(rendered))
+                progress.advance()
+            rows = write_shard(place / shard.name, (clip for plan in shard.clips for clip in read_shard(files[plan])))
+            sha256 = rows[0]["shard_sha256"]
+            record = ShardRecord(shard.split, shard.first_clip, len(shard.clips), shard.made_by, sha256)
+            write_json(place / f"{shard.name}.json", asdict(record))
+            for plan in shard.clips:
+                files[plan].unlink()
+    return len(wanted), memory_mb
 
 
-def _other_rows(folder: Path, recipe: str) -> pd.DataFrame | None:
-    """Manifest rows that do not come from the simulator; None where the recipe's own are already there, untouched."""
-    if not (folder / MANIFEST).is_file():
-        return pd.DataFrame(columns=["shard"])
-    manifest = read_manifest(folder)
-    recorded = folder / RECIPE
-    if recorded.is_file() and f'"{recipe}"' in recorded.read_text():
-        shards = manifest.drop_duplicates("shard")
-        if all(
-            sha256_file(folder / name) == digest
-            for name, digest in zip(shards["shard"], shards["shard_sha256"], strict=True)
-        ):
-            return None
-    return manifest[manifest["source"] != "simulator"]
+def _rendered(
+    simulator: SimulatorConfig, wanted: list[tuple[ClipPlan, Path]], workers: int | None
+) -> Generator[float, None, None]:
+    """Renders in order, in processes; in this one where one worker is asked for."""
+    render = partial(_render_clip, simulator)
+    yield from map(render, wanted) if workers == 1 else map_in_processes(render, wanted, workers=workers)
+
+
+def _render_clip(simulator: SimulatorConfig, item: tuple[ClipPlan, Path]) -> float:
+    """Writes one clip; returns the most memory that this process ever had, MB."""
+    plan, path = item
+    write_shard(path, [simulate_clip(simulator, plan.category, plan.seed, plan.clip_id, plan.split)])
+    return _peak_memory_mb()
+
+
+def _peak_memory_mb() -> float:
+    # Not getrusage: its maximum starts with what the parent had when it forked.
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    return next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+def _is_whole(path: Path, plan: ClipPlan) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        return [clip.id for clip in read_shard(path)] == [plan.clip_id]
+    except EgoReactError:  # the machine itself stopped while it was written
+        return False
+
+
+def _move_in(config: DatasetConfig, standing: Standing, folder: Path, place: Path) -> int:
+    """Puts new shards, manifest and recipe in place, deletes what they replace, and returns how many shards are new.
+
+    Raises:
+        EgoReactError: an import took the name of a new shard.
+    """
+    finished = finished_shards(place)
+    records = standing.kept | {shard.name: finished[shard.name] for shard in standing.missing}
+    made = [name for name in records if (place / name).is_file()]
+    rows = manifest_rows(folder)
+    rows = rows[rows["source"] != "simulator"]  # read again: an import may have added to them meanwhile
+    for name in made:
+        if name in set(rows["shard"]):
+            raise EgoReactError("was taken by an import meanwhile", where=folder / name, remedy="build again")
+        (place / name).replace(folder / name)
+    write_manifest(place, [*rows.to_dict("records"), *_simulated_rows(config, standing.clips, records)])
+    (place / MANIFEST).replace(folder / MANIFEST)
+    write_json(
+        place / RECIPE, {"config": asdict(config), "shards": {name: asdict(records[name]) for name in sorted(records)}}
+    )
+    (place / RECIPE).replace(folder / RECIPE)
+    for name in _superseded(place) - set(records) - set(rows["shard"]):
+        (folder / name).unlink(missing_ok=True)
+    remember({folder / name: shard.sha256 for name, shard in records.items()})
+    return len(made)
+
+
+def _simulated_rows(
+    config: DatasetConfig, clips: dict[Split, list[ClipPlan]], records: dict[str, ShardRecord]
+) -> Iterator[dict]:
+    for name, shard in records.items():
+        for plan in clips[shard.split][shard.first_clip : shard.first_clip + shard.clips]:
+            yield {
+                "clip_id": plan.clip_id, "shard": name, "shard_sha256": shard.sha256, "split": plan.split,
+                "category": plan.category, "frames": config.simulator.frames, "source": "simulator", "seed": plan.seed,
+            }  # fmt: skip
+
+
+def _superseded(place: Path) -> set[str]:
+    path = place / SUPERSEDED
+    return set(json.loads(path.read_text())) if path.is_file() else set()

@@ -3,9 +3,11 @@
 `<data>/hrd/<split>-<number>.tar`, `<data>/hrd/manifest.parquet` with a row a clip. New data are new shards.
 """
 
-import io
+import errno
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -17,12 +19,28 @@ from egoreact.hrd.clip import Clip, Split
 
 MANIFEST = "manifest.parquet"
 COLUMNS = ("clip_id", "shard", "shard_sha256", "split", "category", "frames", "source", "seed")
+FETCH = "fetch it again with: egoreact hrd pull --force True"
+
+
+@dataclass(frozen=True)
+class ShardCounts:
+    """How many shards a step found as it had left them, and how many it had to work on."""
+
+    unchanged: int
+    new: int
+
+    def __str__(self) -> str:
+        return f"{self.unchanged + self.new} shards: {self.unchanged} unchanged, {self.new} new"
 
 
 def write_shard(path: Path, clips: Iterable[Clip]) -> list[dict]:
-    """Writes one shard, whole or not at all, and returns its manifest rows. The same clips give the same bytes."""
+    """Writes one shard, whole or not at all, and returns its manifest rows. The same clips give the same bytes.
+
+    Raises:
+        EgoReactError: the disk is full, or may not be written to.
+    """
     rows = []
-    with whole_file(path) as beside:
+    with disk_errors_named(path), whole_file(path) as beside:
         with beside.open("wb") as file, webdataset.TarWriter(file, mtime=0, encoder=False) as tar:
             for clip in clips:
                 tar.write({"__key__": clip.id, **clip.pack()})
@@ -32,6 +50,25 @@ def write_shard(path: Path, clips: Iterable[Clip]) -> list[dict]:
                 })  # fmt: skip
         digest = sha256_file(beside)
     return [row | {"shard_sha256": digest} for row in rows]
+
+
+@contextmanager
+def disk_errors_named(path: Path) -> Iterator[None]:
+    """What a disk refuses becomes one line.
+
+    Raises:
+        EgoReactError: no space, a quota or limit reached, no permission to write, or no folder where one is needed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            remedy = "free some and run again: what is finished stays"
+            raise EgoReactError(f"no space left to write ({error.strerror})", where=path, remedy=remedy) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            remedy = "give another folder, or the right to write there"
+            raise EgoReactError(f"cannot be written ({error.strerror})", where=path, remedy=remedy) from error
+        raise
 
 
 def next_shard_path(folder: Path, split: Split) -> Path:
@@ -53,7 +90,7 @@ def write_manifest(folder: Path, rows: Iterable[dict]) -> None:
         raise EgoReactError(
             f"clip id {twice.iloc[0]} appears twice", where=folder / MANIFEST, remedy="give clips unique ids"
         )
-    with whole_file(folder / MANIFEST) as beside:
+    with disk_errors_named(folder / MANIFEST), whole_file(folder / MANIFEST) as beside:
         table.to_parquet(beside, index=False)
 
 
@@ -63,21 +100,30 @@ def read_manifest(folder: Path) -> pd.DataFrame:
     Raises:
         EgoReactError: there is no manifest, it cannot be read, or a shard it names is missing.
     """
+    table = read_rows(folder)
+    check_shards_are_there(folder, table)
+    return table
+
+
+def read_rows(folder: Path) -> pd.DataFrame:
+    """`read_manifest`, whether or not the shards it names are there."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise EgoReactError(
-            "no data set here", where=path, remedy="build one with: egoreact hrd build, or fetch it with: dvc pull"
-        )
+        remedy = "build one with: egoreact hrd build, or fetch it with: egoreact hrd pull"
+        raise EgoReactError("no data set here", where=path, remedy=remedy)
     try:
-        table = pd.read_parquet(path)[list(COLUMNS)]
+        return pd.read_parquet(path)[list(COLUMNS)]
     except (OSError, ValueError, KeyError) as error:
-        raise EgoReactError(
-            f"cannot be read ({error})", where=path, remedy="fetch it again with: dvc pull --force"
-        ) from error
-    missing = [name for name in table["shard"].unique() if not (folder / name).is_file()]
+        raise EgoReactError(f"cannot be read ({error})", where=path, remedy=FETCH) from error
+
+
+def check_shards_are_there(folder: Path, manifest: pd.DataFrame) -> None:
+    """Raises:
+    EgoReactError: a shard that the rows name is missing.
+    """
+    missing = [name for name in manifest["shard"].unique() if not (folder / name).is_file()]
     if missing:
-        raise EgoReactError(f"names a missing shard, {missing[0]}", where=path, remedy="fetch it with: dvc pull")
-    return table
+        raise EgoReactError(f"names a missing shard, {missing[0]}", where=folder / MANIFEST, remedy=FETCH)
 
 
 def verify_shards(folder: Path, manifest: pd.DataFrame) -> None:
@@ -87,23 +133,31 @@ def verify_shards(folder: Path, manifest: pd.DataFrame) -> None:
         EgoReactError: a shard's bytes changed; names the shard.
     """
     for name, digest in manifest.drop_duplicates("shard")[["shard", "shard_sha256"]].itertuples(index=False):
-        if sha256_file(folder / name) != digest:
-            raise EgoReactError(
-                "its bytes differ from the manifest's SHA-256",
-                where=folder / name,
-                remedy="fetch it again with: dvc pull --force",
-            )
+        verify_shard(folder / name, digest)
 
 
-def read_shard(path: Path) -> Iterator[Clip]:
-    """The clips of a shard, in order, one in memory at a time.
+def verify_shard(path: Path, sha256: str) -> None:
+    """Raises:
+    EgoReactError: the shard is missing, or its bytes changed.
+    """
+    try:
+        found = sha256_file(path)
+    except OSError as error:
+        raise EgoReactError(f"cannot be read ({error.strerror})", where=path, remedy=FETCH) from error
+    if found != sha256:
+        raise EgoReactError("its bytes differ from the manifest's SHA-256", where=path, remedy=FETCH)
+
+
+def read_shard(path: Path, only: Collection[str] | None = None) -> Iterator[Clip]:
+    """The clips of a shard, in order, one in memory at a time; only those of these ids, where they are given.
 
     Raises:
-        EgoReactError: the file is no complete tar, or a clip in it is not one.
+        EgoReactError: the file is no complete tar, a clip in it is not one, or one asked for is not in it.
     """
     files: dict[str, bytes] = {}
     current: str | None = None
-    for key, ending, content in _members(path):
+    left = None if only is None else set(only)
+    for key, ending, content in _members(path, left):
         if key != current and current is not None:
             yield Clip.unpack(files, where=str(path))
             files = {}
@@ -111,29 +165,34 @@ def read_shard(path: Path) -> Iterator[Clip]:
         files[ending] = content
     if current is not None:
         yield Clip.unpack(files, where=str(path))
+    if left:
+        raise EgoReactError(f"lacks clip {min(left)}", where=path, remedy=FETCH)
 
 
-def _members(path: Path) -> Iterator[tuple[str, str, bytes]]:
+def _members(path: Path, left: set[str] | None) -> Iterator[tuple[str, str, bytes]]:
+    """Clip id, ending and content of each file; ids that were met leave `left`, others are passed over."""
+    wanted = None if left is None else frozenset(left)
     try:
-        with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
+        with tarfile.open(path, "r:") as tar:
             for member in tar:
-                file = tar.extractfile(member)
+                key, _, ending = member.name.partition(".")
+                file = tar.extractfile(member) if wanted is None or key in wanted else None
                 if file is not None:
-                    key, _, ending = member.name.partition(".")
                     content = file.read()
                     if len(content) != member.size:
                         raise tarfile.ReadError("unexpected end of data")
+                    if left is not None:
+                        left.discard(key)
                     yield key, ending, content
     except (tarfile.TarError, OSError) as error:
-        raise EgoReactError(
-            f"is no complete shard ({error})", where=path, remedy="fetch it again with: dvc pull --force"
-        ) from error
+        raise EgoReactError(f"is no complete shard ({error})", where=path, remedy=FETCH) from error
 
 
 def read_clips(folder: Path, manifest: pd.DataFrame) -> Iterator[Clip]:
-    """The clips that the rows of `manifest` name, shard by shard; rows may have been filtered."""
+    """The clips that the rows of `manifest` name, shard by shard; rows may have been filtered.
+
+    Raises:
+        EgoReactError: as `read_shard` does.
+    """
     for shard, rows in manifest.groupby("shard", sort=True):
-        wanted = set(rows["clip_id"])
-        for clip in read_shard(folder / str(shard)):
-            if clip.id in wanted:
-                yield clip
+        yield from read_shard(folder / str(shard), rows["clip_id"].tolist())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from egoreact.errors import EgoReactError
 from egoreact.files import sha256_json, whole_file
-from egoreact.hrd.shards import read_shard
+from egoreact.hrd.shards import ShardCounts, read_shard, verify_shard
 from egoreact.processes import map_in_processes
 from egoreact.progress import Progress
 from egoreact.training.data import token_frames
@@ -27,26 +27,32 @@ def features_path(cache: Path, shard_sha256: str, encoder_digest: str) -> Path:
 
 def extract_features(
     folder: Path, manifest: pd.DataFrame, encoder_folder: Path, cache: Path, *, workers: int | None = None
-) -> tuple[str, int]:
+) -> tuple[str, ShardCounts]:
     """Encodes the shards whose features are not in the cache yet.
 
     Returns:
         A digest that names the features (of the encoder and every shard), and how many shards were encoded now.
+
+    Raises:
+        EgoReactError: a shard to be encoded is not the one that the manifest names.
     """
     encoder_digest = network_digest(encoder_folder)
     first = manifest.drop_duplicates("shard").sort_values("shard")
     shards: dict[str, str] = dict(zip(first["shard"], first["shard_sha256"], strict=True))
     paths = {name: features_path(cache, digest, encoder_digest) for name, digest in shards.items()}
-    wanted = [(folder / name, path) for name, path in paths.items() if not path.is_file()]
+    wanted = [(folder / name, shards[name], path) for name, path in paths.items() if not path.is_file()]
     progress = Progress("encoding", len(shards), "shards")
-    progress.advance(len(shards) - len(wanted), "from the cache")
+    if len(wanted) < len(shards):
+        progress.advance(len(shards) - len(wanted), "from the cache")
     for _ in map_in_processes(partial(_extract_shard, encoder_folder), wanted, workers=workers):
         progress.advance()
-    return sha256_json([encoder_digest, shards]), len(wanted)
+    counts = ShardCounts(unchanged=len(shards) - len(wanted), new=len(wanted))
+    return sha256_json([encoder_digest, shards]), counts
 
 
-def _extract_shard(encoder_folder: Path, item: tuple[Path, Path]) -> None:
-    shard, target = item
+def _extract_shard(encoder_folder: Path, item: tuple[Path, str, Path]) -> None:
+    shard, sha256, target = item
+    verify_shard(shard, sha256)  # features of other bytes would be kept under the name of these
     encoder = load_network(encoder_folder, FrameEncoderConfig, FrameEncoder)
     tensors: dict[str, Tensor] = {}
     for clip in read_shard(shard):

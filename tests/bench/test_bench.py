@@ -3,24 +3,37 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from egoreact.bench.commands import COMMANDS, bench_latency
 from egoreact.bench.everything import measure_all, pipeline_seconds
 from egoreact.bench.machine import peak_flops, peak_memory_gb
+from egoreact.bench.render import agreement
 from egoreact.errors import EgoReactError
 from egoreact.models.bundle import Bundle
 from egoreact.workspace import Workspace
 
 FIELDS = {
     "pipeline_seconds", "render_fps", "training_windows_per_s", "tokens_per_s", "first_frame_latency_ms",
-    "per_token_latency_ms", "peak_memory_gb", "device", "versions", "commit",
+    "per_token_latency_ms", "peak_memory_gb", "ours_fps", "pyrender_fps", "ratio", "parallel_efficiency",
+    "reference_efficiency", "cores", "dataset_seconds_for_3500_clips_extrapolated", "measured_clips", "device", "versions", "commit",
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def everything() -> dict:
-    return measure_all("tiny", clips=1, sizes_px=(32, 48), steps=1, tokens=3, sessions=2)
+    return measure_all(
+        "tiny",
+        clips=1,
+        sizes_px=(32, 48),
+        steps=1,
+        tokens=3,
+        sessions=2,
+        parallel_s=0.3,
+        dataset_preset="tiny",
+        dataset_clips=2,
+    )
 
 
 def test_all_has_its_fields_and_is_json(everything: dict) -> None:
@@ -35,11 +48,25 @@ def test_all_has_its_fields_and_is_json(everything: dict) -> None:
 
 def test_figures_fit_each_other(everything: dict) -> None:
     assert everything["render_of_real_time"] == pytest.approx(everything["render_fps"] / 20)
+    assert everything["ratio"] == pytest.approx(everything["ours_fps"] / everything["pyrender_fps"])
     assert everything["first_frame_latency_ms"] <= everything["first_frame_latency_ms_p99"]
     assert everything["per_token_latency_ms"] <= everything["per_token_latency_ms_p99"]
     assert everything["token_of_real_time"] == pytest.approx(200 / everything["per_token_latency_ms"])
     assert 0 < everything["training_of_peak"] < 1.5
     assert 0 < everything["tokens_of_peak"] < 1.5
+
+
+def test_depths_that_differ_are_not_timed() -> None:
+    plane = np.full((20, 20), 3.0, np.float32)
+    assert agreement(plane, plane + 0.004) == 1.0
+    off = plane.copy()
+    off[:5] += 0.02
+    assert agreement(plane, off) == pytest.approx(0.75)
+    edge = plane.copy()
+    edge[:, 10:] = 1.0
+    beside = edge.copy()
+    beside[:, 10] = 3.0  # an outline that falls on the other side of a pixel is no disagreement
+    assert agreement(edge, beside) == 1.0
 
 
 def test_the_command_prints_one_json_line(

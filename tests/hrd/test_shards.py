@@ -1,5 +1,9 @@
 """Shards are whole, the same bytes for the same clips, numbered once, and found out when a byte flips."""
 
+import errno
+import os
+import tarfile
+
 import pytest
 
 from egoreact.errors import EgoReactError
@@ -79,6 +83,43 @@ def test_damage_is_one_line(folder, tmp_path):
     (folder / "manifest.parquet").write_bytes(b"text")
     assert "cannot be read" in one_line(shards.read_manifest, folder)
     assert "no data set here" in one_line(shards.read_manifest, tmp_path / "none")
+
+
+def test_a_shard_cut_between_two_clips_is_found_out(folder):
+    """Tar itself takes that for the end."""
+    path = folder / "train-00000.tar"
+    with tarfile.open(path) as tar:
+        first_of_c = next(member.offset for member in tar if member.name.startswith("c."))
+    path.write_bytes(path.read_bytes()[:first_of_c])
+    assert [clip.id for clip in shards.read_shard(path)] == ["a", "b"]
+    assert "lacks clip c" in one_line(lambda: list(shards.read_clips(folder, shards.read_manifest(folder))))
+    assert "its bytes differ" in one_line(shards.verify_shards, folder, shards.read_manifest(folder))
+
+
+def test_only_the_clips_asked_for_are_read(folder):
+    assert [clip.id for clip in shards.read_shard(folder / "train-00000.tar", ["c", "a"])] == ["a", "c"]
+    assert "lacks clip x" in one_line(lambda: list(shards.read_shard(folder / "train-00000.tar", ["a", "x"])))
+
+
+def test_a_missing_shard_is_one_line(folder):
+    manifest = shards.read_manifest(folder)
+    (folder / "test-00000.tar").unlink()
+    assert "test-00000.tar: cannot be read" in one_line(shards.verify_shards, folder, manifest)
+    assert "is no complete shard" in one_line(lambda: list(shards.read_clips(folder, manifest)))
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "no space left to write"), (errno.EDQUOT, "no space left"), (errno.EACCES, "cannot be written")],
+)
+def test_what_a_disk_refuses_is_one_line(make_clip, tmp_path, number, words):
+    def clips():
+        yield make_clip("a")
+        raise OSError(number, os.strerror(number))
+
+    path = tmp_path / "train-00000.tar"
+    assert f"{path}: {words}" in one_line(shards.write_shard, path, clips())
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_clip_id_is_used_once(make_clip, tmp_path):

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from components.validate_alignment.expectations import examine
+from components.validate_alignment.report import render_report, sheet_of
 from components.validate_alignment.step import read_quarantine, run
 from egoreact.errors import EgoReactError
-from egoreact.hrd.alignment import THRESHOLDS, Threshold
+from egoreact.hrd.alignment import THRESHOLDS, Threshold, failures, measure
+from egoreact.hrd.alignment.faults import video_shifted
 from egoreact.hrd.clip import Clip
 from egoreact.hrd.shards import read_manifest, write_manifest, write_shard
 from egoreact.hrd.simulate import SimulatorConfig, simulate_clip
@@ -27,6 +29,14 @@ def faulty(clip: Clip) -> Clip:
     return dataclasses.replace(
         clip, T_world_camera=np.roll(clip.T_world_camera, 3, axis=0), depth_mkv=encode_depth(0.8 * clip.depth_m)
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory):
+    """A workspace of the module's own: figures of shards are kept there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EGOREACT_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +109,29 @@ def test_the_report_loads_nothing_and_shows_who_failed(result):
     assert "prefers-color-scheme:dark" in page
 
 
+def test_a_clip_s_sheet_holds_the_pixels_motion_against_the_head_s():
+    """A video four frames late: its two curves are drawn, and the lag is named with figure and bound."""
+    clip = video_shifted(simulate_clip(SimulatorConfig(frames=61), "ball_left", 8, "late", "train"), 4)
+    row = measure(clip)
+    table = pd.DataFrame([{"clip_id": "late", **{bound.measure: row.get(bound.measure) for bound in THRESHOLDS}}])
+    found = failures(row)
+    summary = {
+        "passed": False, "clips": 1, "failing": 1, "failing_fraction": 1.0, "max_failing_fraction": 0.1,
+        "worst_measure": "pixel_lag_frames", "failing_by_measure": {f.measure: 1 for f in found}, "data_revision": None,
+    }  # fmt: skip
+    sheet = sheet_of(clip, found)
+    page = render_report(
+        table.astype({"pixel_rate": float}), THRESHOLDS, summary, {"late": [str(f) for f in found]}, [sheet]
+    )
+    assert "<b>4 frames</b> <code>pixel_lag_frames</code>, must be -1 to 1 frames" in page
+    for name in ("pixel_turn_deg_s", "head_turn_deg_s", "pixel_pace_m_s", "head_pace_m_s", "pixel_error_deg"):
+        drawn = re.search(rf"points='([^']*)'><title>{name}</title>", page)
+        assert drawn is not None and len(drawn[1].split()) > 40, name
+    assert len(sheet.thumbnails_jpg) == 8
+    assert page.count("<tr class=section>") == 5
+    assert page.count("class=cause>") == len(found)
+
+
 def test_too_many_failing_clips_are_an_error_after_the_report_is_written(hrd_folder, tmp_path):
     with pytest.raises(EgoReactError, match=r"1 of 6 clips fail, more than 10%; worst is \w+, which 1 fail") as raised:
         run(hrd_folder, tmp_path / "report")
@@ -113,7 +146,8 @@ def test_only_the_clips_asked_for_are_measured(hrd_folder, tmp_path):
     assert json.loads(result.verdict_json.read_text())["worst_measure"] is None
 
 
-def test_processes_give_the_same_table(hrd_folder, tmp_path, result):
+def test_processes_give_the_same_table(hrd_folder, tmp_path, result, monkeypatch):
+    monkeypatch.setenv("EGOREACT_HOME", str(tmp_path / "home"))  # nothing is known there
     parallel = run(hrd_folder, tmp_path, max_failing_fraction=1, workers=2)
     pd.testing.assert_frame_equal(pd.read_parquet(parallel.table), pd.read_parquet(result.table))
 
@@ -170,7 +204,7 @@ def test_a_revision_is_fetched_and_the_artifacts_are_written_even_where_it_fails
 
     shutil.copytree(hrd_folder, data_folder() / "hrd")
     assert len(read_manifest(data_folder() / "hrd")) == 6
-    revision = record_revision(data_folder())
+    revision = record_revision(data_folder()).id
     shutil.rmtree(data_folder())
 
     class Artifact:

@@ -80,6 +80,6 @@ def test_it_learns_to_see(pictures, tmp_path):
 
 
 def test_the_encoder_knows_the_data_sets_classes() -> None:
-    assert frame_encoder.SEGMENTATION_CLASSES == len(SEGMENTATION_CLASSES)
-    assert frame_encoder.OBJECT_CLASSES == len(set(SEGMENTATION_CLASSES) - {"static", "own_body"})
+    assert len(SEGMENTATION_CLASSES) == frame_encoder.SEGMENTATION_CLASSES
+    assert len(set(SEGMENTATION_CLASSES) - {"static", "own_body"}) == frame_encoder.OBJECT_CLASSES
     assert SEGMENTATION_CLASSES[0] == "static" and SEGMENTATION_CLASSES[-1] == "own_body"

@@ -11,7 +11,7 @@ that its eyes are at the camera. So what is seen and the eyes that see it agree 
 is the recorded one, and what another body's proportions cost is left to the feet: a few centimetres, which the gate measures.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +20,16 @@ import torch
 from jaxtyping import Float, UInt8
 
 from egoreact.errors import EgoReactError
-from egoreact.hrd.clip import unpack_npz
+from egoreact.hrd.importers.amass import Y_UP_FROM_Z_UP, rotation_matrices, rotation_vectors
+from egoreact.hrd.importers.arrays import numbers, rate, read_npz, same_length
 from egoreact.hrd.importers.resample import Resampler, moments
+from egoreact.hrd.importers.take import on_the_floor
+from egoreact.hrd.importers.video import read_recorded, trimmed_alike
 from egoreact.motion.body import load_body
 from egoreact.motion.camera import camera_from_head, head_from_camera
-from egoreact.motion.skeleton import FEET, FPS, HEAD, PELVIS
-from egoreact.vision.video import read_video
+from egoreact.motion.skeleton import FEET, HEAD, PELVIS
 
 VIDEO, BODY = "video.mp4", "body.npz"
-MAX_BODY_BYTES = 256 * 2**20
-Y_UP_FROM_Z_UP = np.array([[-1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
-"""AMASS's (x, y, z) is (−x, z, y) here."""
 PLAUSIBLE_SCALE = (0.7, 1.4)
 
 
@@ -63,33 +62,18 @@ def read_egoego(folder: Path) -> EgoRecording:
         if not (folder / name).is_file():
             raise EgoReactError(f"lacks {name}", where=folder, remedy="give a folder with video.mp4 and body.npz")
     path = folder / BODY
-    if path.stat().st_size > MAX_BODY_BYTES:
-        raise EgoReactError(f"is larger than {MAX_BODY_BYTES >> 20} MiB", where=path, remedy="cut the recording")
-    arrays = unpack_npz(path.read_bytes(), where=str(path))
-    source_fps = _source_fps(arrays, path)
+    arrays = read_npz(path)
+    source_fps = rate(arrays, ("fps",), None, path)
     pose = {
-        name: _motion_array(arrays, name, width, path)
+        name: numbers(arrays, (name,), (width,), path)
         for name, width in (("root_orient", 3), ("body_pose", 63), ("trans", 3), ("head_qpos", 7))
     }
-    frames = len(pose["head_qpos"])
-    if len({len(value) for value in pose.values()}) != 1:
-        lengths = ", ".join(f"{name} {len(value)}" for name, value in pose.items())
-        raise EgoReactError(
-            f"arrays differ in length: {lengths}", where=path, remedy="give as many rows to each as frames"
-        )
-    rgb = read_video(folder / VIDEO, fps=FPS)
-    if abs(len(rgb) / FPS - frames / source_fps) > 0.25:
-        raise EgoReactError(
-            f"lasts {len(rgb) / FPS:.2f} s, the body {frames / source_fps:.2f} s",
-            where=folder / VIDEO,
-            remedy="cut both alike",
-        )
-    return _place_body(rgb, pose, source_fps, path)
+    frames = same_length(pose, path)
+    rgb = read_recorded(folder / VIDEO)
+    times_s = moments(0.0, (frames - 1) / source_fps)
+    count, trimmed = trimmed_alike(len(rgb), len(times_s), folder / VIDEO)
+    times_s = times_s[:count]
 
-
-def _place_body(rgb: np.ndarray, pose: dict[str, np.ndarray], source_fps: float, path: Path) -> EgoRecording:
-    frames = len(pose["head_qpos"])
-    times_s = moments(0.0, (frames - 1) / source_fps)[: len(rgb)]
     at = Resampler(times_s, fps=source_fps, num_frames=frames)
     quaternion = pose["head_qpos"][:, [4, 5, 6, 3]]
     norms = np.linalg.norm(quaternion, axis=1, keepdims=True)
@@ -98,30 +82,62 @@ def _place_body(rgb: np.ndarray, pose: dict[str, np.ndarray], source_fps: float,
             "head_qpos holds quaternions that are not of length 1", where=path, remedy="give x y z, w x y z"
         )
     R_head = roma.unitquat_to_rotmat(torch.from_numpy(quaternion / norms)).numpy()
-    head_rotation = Y_UP_FROM_Z_UP @ at.rotations(R_head)
     T_world_camera = camera_from_head(
-        at.values(pose["head_qpos"][:, :3]) @ Y_UP_FROM_Z_UP.T, head_rotation, eyes_in_head_m=np.zeros(3)
+        at.values(pose["head_qpos"][:, :3]) @ Y_UP_FROM_Z_UP.T,
+        Y_UP_FROM_Z_UP @ at.rotations(R_head),
+        eyes_in_head_m=np.zeros(3),
     )
+    R_root = Y_UP_FROM_Z_UP @ at.rotations(rotation_matrices(pose["root_orient"]))
+    body_pose = at.rotations(rotation_matrices(pose["body_pose"].reshape(frames, 21, 3)))
+    recording = behind_the_camera(
+        rgb[:count], T_world_camera, R_root, rotation_vectors(body_pose).reshape(-1, 63), floor_m=0.0, where=path
+    )
+    more = {"format": "egoego", "source_fps": source_fps, "trimmed_frames": trimmed}
+    return replace(recording, details=recording.details | more)
 
-    body = load_body()
-    global_orient = _vectors(Y_UP_FROM_Z_UP @ at.rotations(_matrices(pose["root_orient"])))
-    body_pose = _vectors(at.rotations(_matrices(pose["body_pose"].reshape(frames, 21, 3)))).reshape(-1, 63)
-    posed = body.forward(global_orient, body_pose, np.zeros((len(times_s), 3)))
+
+def behind_the_camera(
+    rgb: UInt8[np.ndarray, "frames height width 3"],
+    T_world_camera: Float[np.ndarray, "frames 4 4"],
+    R_root: Float[np.ndarray, "frames 3 3"],
+    body_pose: Float[np.ndarray, "frames 63"],
+    *,
+    floor_m: float | None,
+    where: Path,
+) -> EgoRecording:
+    """A body with these rotations whose eyes are at the camera in every frame.
+
+    Args:
+        T_world_camera: y up.
+        R_root: of the pelvis, in the camera's world.
+        floor_m: height of the floor: the body is scaled so that it reaches down to it. None where it is unknown: the body
+            keeps its size, and the floor is where its feet come lowest.
+
+    Raises:
+        EgoReactError: no person is as tall as the camera is high.
+    """
+    global_orient = rotation_vectors(R_root)
+    posed = load_body().forward(global_orient, body_pose, np.zeros((len(rgb), 3)))
     unit = posed.joints_m.astype(np.float64)
-    head_m, _ = head_from_camera(T_world_camera)
+    head_m, head_rotation = head_from_camera(T_world_camera)
     from_head_m = unit - unit[:, [HEAD]]
-    scale = float(np.median(head_m[:, 1] / -from_head_m[:, FEET, 1].min(axis=1)))
+    scale = 1.0
+    if floor_m is not None:
+        scale = float(np.median((head_m[:, 1] - floor_m) / -from_head_m[:, FEET, 1].min(axis=1)))
     if not PLAUSIBLE_SCALE[0] <= scale <= PLAUSIBLE_SCALE[1]:
         raise EgoReactError(
             f"the head is {np.median(T_world_camera[:, 1, 3]):.2f} m above height 0, {scale:.2g} times what the pose is tall",
-            where=path,
+            where=where,
             remedy="head_qpos must be in metres, z up, with the floor at 0",
         )
     joints_m = head_m[:, None] + scale * from_head_m
+    floor_m = -on_the_floor(joints_m)[1] if floor_m is None else floor_m
+    joints_m, T_world_camera = joints_m - [0.0, floor_m, 0.0], T_world_camera.copy()
+    T_world_camera[:, 1, 3] -= floor_m
     gaze_cosine = np.sum(head_rotation[..., 2] * posed.head_rotation[..., 2], axis=-1)
     transl = joints_m[:, PELVIS] - unit[:, PELVIS]
     return EgoRecording(
-        rgb=rgb[: len(times_s)],
+        rgb=rgb,
         joints_m=joints_m.astype(np.float32),
         head_rotation=head_rotation.astype(np.float32),
         T_world_camera=T_world_camera.astype(np.float32),
@@ -132,45 +148,7 @@ def _place_body(rgb: np.ndarray, pose: dict[str, np.ndarray], source_fps: float,
             "betas": np.zeros(10, np.float32),
         },
         details={
-            "format": "egoego",
-            "source_fps": source_fps,
             "body_scale": round(scale, 4),
             "gaze_against_body_deg_max": round(float(np.degrees(np.arccos(np.clip(gaze_cosine, -1, 1))).max()), 3),
         },
     )
-
-
-def _source_fps(arrays: dict[str, np.ndarray], path: Path) -> float:
-    fps = arrays.get("fps")
-    if fps is None or fps.size != 1 or fps.dtype.kind not in "fiu" or not 1 <= float(fps.reshape(())) <= 1000:
-        raise EgoReactError(
-            "lacks a rate `fps` between 1 and 1000", where=path, remedy="add fps, the motion's frames a second"
-        )
-    return float(fps.reshape(()))
-
-
-def _motion_array(
-    arrays: dict[str, np.ndarray], name: str, width: int, path: Path
-) -> Float[np.ndarray, "frames width"]:
-    if name not in arrays:
-        raise EgoReactError(f"lacks the array {name}", where=path, remedy=f"add it, (frames, {width})")
-    array = arrays[name]
-    if array.ndim != 2 or array.shape[1] != width or len(array) < 2 or array.dtype.kind not in "fiu":
-        raise EgoReactError(
-            f"{name} is {array.dtype} of shape {array.shape}",
-            where=path,
-            remedy=f"give numbers, (frames, {width}), at least 2 frames",
-        )
-    if not np.isfinite(array).all():
-        raise EgoReactError(
-            f"{name} holds numbers that are not finite", where=path, remedy="repair or cut the recording"
-        )
-    return array.astype(np.float64)
-
-
-def _matrices(rotation_vectors: np.ndarray) -> np.ndarray:
-    return roma.rotvec_to_rotmat(torch.from_numpy(rotation_vectors)).numpy()
-
-
-def _vectors(rotations: np.ndarray) -> np.ndarray:
-    return roma.rotmat_to_rotvec(torch.from_numpy(np.ascontiguousarray(rotations))).numpy()

@@ -5,7 +5,8 @@ trunk has other joints than any dialect, so it is laid out anew: the pelvis abov
 line through the dialect's own trunk joints at SMPL's fractions of its length, the collars between spine3, neck and shoulder.
 `representation.retarget` then gives every bone the reference body's length.
 
-In all dialects the head's rest frame is the project's: x left, y up, z forward. So its global rotation is R_world_head.
+In all dialects the head's rest frame is the project's: x left, y up, z forward. So its global rotation is R_world_head, but for
+a constant turn that some skeletons give it (15 to 20° in three of four takes of CMU's): see `head.without_yaw_offset`.
 """
 
 from collections.abc import Mapping
@@ -13,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from egoreact.errors import EgoReactError
 from egoreact.hrd.importers.bvh import BvhMotion, read_bvh
+from egoreact.hrd.importers.head import without_yaw_offset
 from egoreact.hrd.importers.resample import moments
-from egoreact.motion.representation import retarget
-from egoreact.motion.skeleton import BONE_LENGTHS_M, FEET, JOINTS, T_POSE_OFFSETS_M
+from egoreact.hrd.importers.take import Take, checked_joints, on_the_floor, retargeted
+from egoreact.motion.skeleton import BONE_LENGTHS_M, JOINTS, T_POSE_OFFSETS_M
 
 CMU_UNIT_M = 0.0254 / 0.45
 """CMU's skeletons are in inches over 0.45."""
@@ -113,17 +114,7 @@ DIALECTS: tuple[Dialect, ...] = (
 CMU's unit, both without the thorax's own bone. smpl: this project's export, centimetres."""
 
 
-@dataclass(frozen=True)
-class MocapMotion:
-    """A take at 20 fps on the 22-joint skeleton."""
-
-    joints_m: Float[np.ndarray, "frames 22 3"]
-    head_rotation: Float[np.ndarray, "frames 3 3"]
-    details: dict
-    """Dialect, unit, rate and what else the import decided."""
-
-
-def read_mocap(path: Path, *, metres_per_unit: float | None = None, to_reference_body: bool = True) -> MocapMotion:
+def read_mocap(path: Path, *, metres_per_unit: float | None = None, to_reference_body: bool = True) -> Take:
     """A BVH take as 22 joints and the head's rotation at 20 fps: metres, y up, the lowest step at height 0.
 
     Args:
@@ -144,20 +135,25 @@ def read_mocap(path: Path, *, metres_per_unit: float | None = None, to_reference
     unit_m, leg_m = _unit(positions[0], dialect, index, metres_per_unit, path)
     positions = positions * unit_m
     joints_m = _as_smpl(positions, rotations, dialect, index, leg_m)
+    checked_joints(joints_m, path, remedy="check the skeleton's offsets")
     if to_reference_body:
-        joints_m = retarget(torch.from_numpy(joints_m)).numpy()
-    joints_m[..., 1] -= np.percentile(joints_m[:, FEET, 1].min(axis=1), 1)
-    head_rotation = rotations[:, index[_plain(dialect.roles["head"])]]
+        joints_m = retargeted(joints_m)
+    joints_m, _ = on_the_floor(joints_m)
+    head_rotation, yaw_deg = rotations[:, index[_plain(dialect.roles["head"])]], 0.0
+    if dialect.name != "smpl":  # this project's own has its head straight
+        head_rotation, yaw_deg = without_yaw_offset(joints_m, head_rotation)
     details = {
+        "format": "bvh",
         "dialect": dialect.name,
         "metres_per_unit": unit_m,
         "source_fps": round(1 / motion.frame_time_s, 3),
         "leg_m": round(leg_m, 4),
         "reference_frames_skipped": skipped,
         "restored_bone": restored,
+        "head_yaw_removed_deg": round(yaw_deg, 2),
         "retargeted": to_reference_body,
     }
-    return MocapMotion(joints_m.astype(np.float32), head_rotation.astype(np.float32), details)
+    return Take(joints_m.astype(np.float32), head_rotation.astype(np.float32), details)
 
 
 def _plain(name: str) -> str:

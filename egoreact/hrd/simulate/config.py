@@ -1,9 +1,10 @@
 """What the simulator is asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from egoreact.errors import EgoReactError
 from egoreact.hrd.simulate.encounters import ENCOUNTERS
+from egoreact.hrd.simulate.lens import CameraEffects
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,10 @@ class SimulatorConfig:
     """Field of view from side to side."""
     categories: tuple[str, ...] = tuple(ENCOUNTERS)
     """Encounters a data set is made of, in turn."""
-    supersample: int = 1
-    """Rays a pixel, along each side; 2 smooths edges and costs four times the time. Depth and classes are never mixed."""
     own_body: bool = True
     """Whether the wearer sees their own arms and legs, and their shadow."""
+    camera: CameraEffects | None = field(default_factory=CameraEffects)
+    """Between which bounds the clips' cameras differ; None for a perfect one. Depth and classes are exact with any."""
 
     def __post_init__(self) -> None:
         if self.frames < 5 or self.frames % 4 != 1:
@@ -36,8 +37,6 @@ class SimulatorConfig:
             raise EgoReactError(
                 f"fov_degrees is {self.fov_degrees}", where="SimulatorConfig", remedy="use 20 to 150 degrees"
             )
-        if not 1 <= self.supersample <= 4:
-            raise EgoReactError(f"supersample is {self.supersample}", where="SimulatorConfig", remedy="use 1 to 4")
         unknown = [name for name in self.categories if name not in ENCOUNTERS]
         if unknown or not self.categories:
             raise EgoReactError(

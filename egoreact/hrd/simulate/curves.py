@@ -17,16 +17,29 @@ def minimum_jerk(phase: np.ndarray) -> np.ndarray:
     return s**3 * (10.0 - 15.0 * s + 6.0 * s**2)
 
 
-def keyed(times_s: Float64[np.ndarray, " frames"], keys: Sequence[Key]) -> np.ndarray:
-    """Minimum-jerk motion from key to key, at rest at each: (frames,) for numbers, (frames, n) for vectors."""
+def keyed(times_s: Float64[np.ndarray, " frames"], keys: Sequence[Key], *, overshoot: float = 0.0) -> np.ndarray:
+    """Minimum-jerk motion from key to key: (frames,) for numbers, (frames, n) for vectors.
+
+    At rest at each key; with an overshoot, which is the share of a quick movement's length, swinging out beyond it and
+    back. The key's value is met at its time all the same.
+    """
     value = np.asarray(keys[0][1], dtype=np.float64)
     curve = np.broadcast_to(value, (len(times_s), *value.shape)).copy()
     for (start, a), (end, b) in pairwise(keys):
-        blend = minimum_jerk((times_s - start) / max(end - start, 1e-6))
+        duration = max(end - start, 1e-6)
+        blend = minimum_jerk((times_s - start) / duration)
+        if overshoot:
+            blend = blend + overshoot * min(1.0, 0.4 / duration) * _swing_out(times_s - end)
         curve += blend.reshape(-1, *[1] * value.ndim) * (
             np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
         )
     return curve
+
+
+def _swing_out(after_s: np.ndarray) -> np.ndarray:
+    """0 until a movement has ended, then a damped swing of about 2.6 Hz with a first peak of about 1."""
+    after = np.maximum(after_s, 0.0)
+    return 2.3 * (1.0 - np.exp(-after / 0.05)) * np.exp(-after / 0.16) * np.sin(2 * np.pi * 2.6 * after)
 
 
 def bump(phase: np.ndarray, rise: float = 0.5, fall: float = 0.5) -> np.ndarray:

@@ -83,6 +83,8 @@ class Posture:
     """Wrist from shoulder in the chest's axes, in arm lengths."""
     elbows: Float64[np.ndarray, "frames 2 3"]
     """Where elbows point, in the chest's axes."""
+    swing: Float64[np.ndarray, "frames 2"] | None = None
+    """1 while a foot is in the air: it need not be where it is wanted to the centimetre, and holds the pelvis down less."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,10 @@ def solve_torso(posture: Posture, bones: Bones) -> Torso:
         ankle = posture.toes_m[:, side] - foot_rotations(posture)[:, side] @ bones.foot(side)
         level = np.hypot(*(posture.pelvis_m + hip_from_pelvis - ankle)[:, ::2].T)
         reach = 0.997 * bones.leg_m(side)
-        caps.append(ankle[:, 1] + np.sqrt(np.maximum(reach**2 - level**2, 0.02)) - hip_from_pelvis[:, 1])
+        loose = 0.0 if posture.swing is None else 0.08 * bones.scale * posture.swing[:, side]
+        caps.append(ankle[:, 1] + np.sqrt(np.maximum(reach**2 - level**2, 0.02)) - hip_from_pelvis[:, 1] + loose)
     pelvis = posture.pelvis_m.copy()
-    cap = lower_envelope(np.minimum(*caps), radius_frames=3)
+    cap = lower_envelope(np.minimum(*caps), radius_frames=2)
     pelvis[:, 1] = soft_minimum(pelvis[:, 1], cap, softness=0.012 * bones.scale)
 
     joints[:, 0] = pelvis

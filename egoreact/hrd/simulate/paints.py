@@ -1,30 +1,11 @@
 """What surfaces look like: functions from metres along a surface to linear colours, made of a little noise and a pattern."""
 
-import cv2
 import numpy as np
+from numba import njit
 
+from egoreact.hrd.simulate.noise import Noise
 from egoreact.hrd.simulate.place import Paint
 from egoreact.hrd.simulate.solids import Colour, f32
-
-
-class Noise:
-    """Smooth random values, mean 0, about -1 to 1, that repeat only after 64 cells."""
-
-    def __init__(self, rng: np.random.Generator, cell_m: float, stretch: float = 1.0):
-        self.grid = rng.uniform(-1.0, 1.0, (64, 64)).astype(np.float32)
-        self.cells_a_metre = 1.0 / cell_m
-        self.stretch = stretch
-
-    def __call__(self, across: np.ndarray, up: np.ndarray) -> np.ndarray:
-        x = across * f32(self.cells_a_metre / self.stretch)
-        y = up * f32(self.cells_a_metre)
-        return cv2.remap(
-            self.grid,
-            x.astype(np.float32) % 64,
-            y.astype(np.float32) % 64,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_WRAP,
-        )
 
 
 def plain(colour: Colour, rng: np.random.Generator, *, mottled: float = 0.05, cell_m: float = 0.25) -> Paint:
@@ -167,25 +148,32 @@ def shelf(wood: Colour, rng: np.random.Generator, *, height_m: float = 0.36) -> 
 
 
 def facade(
-    colour: Colour, glass: Colour, rng: np.random.Generator, *, storey_m: float = 3.0, bay_m: float = 2.4
+    wall_: Paint, colour: Colour, glass: Colour, rng: np.random.Generator, *, storey_m: float = 3.0, bay_m: float = 2.4
 ) -> Paint:
-    """A house front: windows in rows, some lit or curtained, a darker ground floor."""
-    noise, base, pane = Noise(rng, 0.9), f32(colour), f32(glass)
-    brightness = rng.choice(f32([0.7, 1.0, 1.25, 2.2]), 97, p=[0.3, 0.4, 0.2, 0.1])
+    """A house front: windows in rows, some lit or curtained, doors and shop windows below."""
+    base, pane = f32(colour), f32(glass)
+    brightness = rng.choice(f32([0.7, 1.0, 1.25, 2.2, 4.0]), 97, p=[0.3, 0.35, 0.2, 0.1, 0.05])
+    doors, leaf = rng.random(97) < 0.35, f32(rng.uniform(0.04, 0.4, 3))
     trim = base * 0.3 + f32(0.5)
     window_w, window_h = float(rng.uniform(0.4, 0.6)), float(rng.uniform(0.45, 0.58))
+    ledge, shade = rng.random() < 0.6, f32(rng.uniform(0.65, 0.9))
 
     def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
         x, y = across / f32(bay_m), up / f32(storey_m)
         column, row = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
         dx, dy = np.abs(x - column - 0.5) * 2, np.abs(y - row - 0.52) * 2
-        out = base * (1 + 0.06 * noise(across, up))[..., None]
-        out = np.where((y < 0.95)[..., None], out * f32(0.72), out)
-        out[((dx < window_w + 0.09) & (dy < window_h + 0.07))] = trim
+        out = wall_(across, up)
+        out = np.where((y < 0.95)[..., None], out * shade, out)
+        if ledge:
+            out[(np.abs(y - np.round(y) - 0.02) < 0.02) & (y > 0.5)] = trim
+        out[(dx < window_w + 0.09) & (dy < window_h + 0.07)] = trim
         inside = (dx < window_w) & (dy < window_h)
         shine = (_scatter(column, row, brightness) * (0.75 + 0.5 * (y - row)))[..., None]
         out = np.where(inside[..., None], pane * shine, out)
-        out[inside & (dx < 0.04)] = trim
+        out[inside & ((dx < 0.04) | (np.abs(dy - 0.1) < 0.03))] = trim
+        door = (row == 0) & _scatter(column, row + 7, doors) & (dx < 0.5) & (y < 0.78)
+        out[door] = trim
+        out[door & (dx < 0.4) & (y < 0.74)] = leaf
         return out.astype(np.float32)
 
     return paint
@@ -205,3 +193,120 @@ def striped(
         return out
 
     return paint
+
+
+def worn(inside: Paint, rng: np.random.Generator, *, strength: float = 0.10, cell_m: float = 0.16) -> Paint:
+    """The same surface with scattered marks and stains: something to hold on to wherever one looks."""
+    spots, stains = Noise(rng, cell_m), Noise(rng, 5 * cell_m)
+
+    def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
+        marks = np.clip(f32(4.0) * (np.abs(spots(across, up)) - f32(0.55)), 0.0, 1.0)
+        shade = 1 - f32(strength) * marks + f32(0.5 * strength) * stains(across, up)
+        return inside(across, up) * shade[..., None]
+
+    return paint
+
+
+def wallpaper(
+    colour: Colour, second: Colour, rng: np.random.Generator, *, skirting: Colour = (0.75, 0.73, 0.7)
+) -> Paint:
+    """Stripes, diamonds or dots over a skirting board."""
+    kind, width, base, other = int(rng.integers(3)), float(rng.uniform(0.12, 0.4)), f32(colour), f32(second)
+    noise = Noise(rng, 0.5)
+
+    def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
+        x, y = across / f32(width), up / f32(width)
+        if kind == 0:
+            second_here = x % 1 < 0.45
+        elif kind == 1:
+            second_here = np.abs(x % 1 - 0.5) + np.abs(y % 1 - 0.5) < 0.36
+        else:
+            second_here = (x % 1 - 0.5) ** 2 + ((y + 0.5 * np.floor(x)) % 1 - 0.5) ** 2 < 0.07
+        out = np.where(second_here[..., None], other, base) * (1 + f32(0.05) * noise(across, up))[..., None]
+        out[up < 0.12] = f32(skirting)
+        return out
+
+    return paint
+
+
+def bricks(colour: Colour, rng: np.random.Generator, *, width_m: float = 0.26, height_m: float = 0.09) -> Paint:
+    tints = rng.uniform(0.72, 1.15, 97).astype(np.float32)
+    dirt, base = Noise(rng, 0.9), f32(colour)
+    joint = f32(rng.uniform(0.35, 0.6))
+
+    def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
+        course = np.floor(up / f32(height_m)).astype(np.int32)
+        column, row, edge = _cells(across + f32(0.5 * width_m) * (course % 2), up, width_m, height_m)
+        out = base * (_scatter(column, row, tints) * (1 + 0.08 * dirt(across, up)))[..., None]
+        return np.where((edge < 0.006)[..., None], joint * (0.6 + 0.4 * base), out)
+
+    return paint
+
+
+def ceiling(colour: Colour, rng: np.random.Generator) -> Paint:
+    """Boards or speckled tiles with dark joints."""
+    tints, grains, base = rng.uniform(0.9, 1.05, 97).astype(np.float32), Noise(rng, 0.07), f32(colour)
+    width, length = ((0.6, 0.6), (0.6, 1.2), (0.2, 3.0))[int(rng.integers(3))]
+
+    def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
+        column, row, edge = _cells(across, up, length, width)
+        marks = np.clip(3.0 * (grains(across, up) - 0.45), 0.0, 1.0)
+        shade = _scatter(column, row, tints) * (1 - 0.16 * marks) * np.where(edge < 0.012, f32(0.62), 1)
+        return base * shade[..., None]
+
+    return paint
+
+
+def rug(rng: np.random.Generator, width_m: float, height_m: float) -> Paint:
+    """A carpet with borders and a repeated figure."""
+    colours, cell = f32(rng.uniform(0.06, 0.55, (3, 3))), float(rng.uniform(0.22, 0.4))
+    grain = Noise(rng, 0.03)
+
+    def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
+        edge = np.minimum(np.minimum(across, width_m - across), np.minimum(up, height_m - up))
+        x, y = np.abs(across / f32(cell) % 1 - 0.5), np.abs(up / f32(cell) % 1 - 0.5)
+        figure = np.where(x + y < 0.3, 1, np.where(np.maximum(x, y) > 0.44, 2, 0))
+        index = np.where(edge < 0.06, 1, np.where(edge < 0.16, 2, np.where(edge < 0.2, 1, figure)))
+        return colours[index] * (1 + f32(0.15) * grain(across, up))[..., None]
+
+    return paint
+
+
+def leafy(colour: Colour, rng: np.random.Generator, *, cell_m: float = 0.09) -> Paint:
+    """Hedges and far woods: clumps of light and dark."""
+    fine_, broad, base = Noise(rng, cell_m), Noise(rng, 5 * cell_m), f32(colour)
+
+    def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
+        shade = 1 + 0.5 * fine_(across, up) + 0.35 * broad(across, up)
+        return base * np.maximum(shade, 0.25)[..., None]
+
+    return paint
+
+
+def strewn(
+    ground: Paint, rng: np.random.Generator, *, colour: Colour, cell_m: float = 0.35, share: float = 0.3
+) -> Paint:
+    """The same ground with a leaf, a stone or a patch in some of its cells."""
+    places = f32(rng.uniform(0.25, 0.75, (113, 2)))
+    there = rng.random(113) < share
+    sizes = f32(np.where(there, rng.uniform(0.06, 0.2, 113), -1.0))
+    marks = f32(colour) * f32(rng.uniform(0.5, 1.2, (113, 1)))
+
+    def paint(across: np.ndarray, up: np.ndarray) -> np.ndarray:
+        out = f32(ground(across, up))
+        _strew(f32(across), f32(up), np.float32(1.0 / cell_m), places, sizes, marks, out)
+        return out
+
+    return paint
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _strew(across, up, cells_a_metre, places, sizes, marks, out):
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            x, y = across[row, column] * cells_a_metre, up[row, column] * cells_a_metre
+            i, j = np.int64(np.floor(x)), np.int64(np.floor(y))
+            key = (i * 37 + j * 71 + (i * j) % 13) % len(sizes)
+            if abs(x - i - places[key, 0]) + 0.6 * abs(y - j - places[key, 1]) < sizes[key]:
+                for channel in range(3):
+                    out[row, column, channel] = marks[key, channel]

@@ -19,6 +19,9 @@ class Person:
     """How fast this person walks, against the average."""
     left_handed: bool = False
     sway_phase: float = 0.0
+    """Of the breath."""
+    temper: int = 0
+    """Seed of how this person sways and wavers."""
 
     @property
     def bones(self) -> Bones:
@@ -33,4 +36,5 @@ def sample_person(rng: np.random.Generator) -> Person:
         pace=float(np.clip(rng.normal(1.0, 0.03), 0.94, 1.06)),
         left_handed=bool(rng.random() < 0.1),
         sway_phase=float(rng.uniform(0, 2 * np.pi)),
+        temper=int(rng.integers(2**31)),
     )

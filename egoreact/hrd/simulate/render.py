@@ -1,26 +1,31 @@
-"""A ray caster on Embree: colour, metric depth along the optical axis, and what each pixel belongs to.
+"""Images of a place and of what moves in it: colour, metric depth along the optical axis, and what each pixel belongs to.
 
-Rays start at the camera with direction K⁻¹·(column, row, 1), so that a ray's length *is* the depth. The place is cast for
-all pixels; each solid only for the pixels its box may cover, with the rays of all frames carried into its own frame.
+Depth and class are those of the nearest triangle at the pixel's centre, exactly; colour is that of the light which falls on it,
+through a camera with faults of its own.
 """
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
-from egoreact.hrd.simulate.place import MIP_LEVELS, Atlas, Place, bake, to_display
-from egoreact.hrd.simulate.shadows import find_shadows
-from egoreact.hrd.simulate.solids import Solid, f32, turned
+from egoreact.hrd.simulate.bake import bake, light_reaches
+from egoreact.hrd.simulate.lens import Camera, Exposure, noise_table
+from egoreact.hrd.simulate.place import Place
+from egoreact.hrd.simulate.raster.develop import DISPLAY, STILL, blur, develop, find_motion
+from egoreact.hrd.simulate.raster.packing import Packed, pack
+from egoreact.hrd.simulate.raster.scan import FORM, fill, place_vertices, set_up
+from egoreact.hrd.simulate.raster.scenery import Air, Panels, Solids, View
+from egoreact.hrd.simulate.raster.shade import TILE, draw, smooth_edges
+from egoreact.hrd.simulate.raster.shadow_maps import ShadowMapper
+from egoreact.hrd.simulate.raster.visibility import in_view, way_to_floor
+from egoreact.hrd.simulate.solids import Solid
+from egoreact.motion.skeleton import FPS
 
-NEAR_M = 0.03
-_FAR_M = 1e4
-_CLEAR_M = 6.0
-"""Haze begins beyond."""
-_SHADE = 0.45
-"""What is left of the light in a moving thing's shadow, on the display."""
-_BOX_EDGES = np.array([(a, a | 1 << axis) for a in range(8) for axis in range(3) if not a >> axis & 1])
+_TEXELS_FIT_PX = 70.0
+"""Focal length at which the places' own texels are about as large as the pixels that show them."""
+_REACH_OF_SIDE = 1 / 56
+"""How far around a pixel a faster neighbour's blur reaches, in sides of the image."""
 
 
 @dataclass(frozen=True)
@@ -39,234 +44,193 @@ def pixel_rays(size_px: int, K: np.ndarray) -> Float32[np.ndarray, "pixels 3"]:
 
 
 def render(
-    place: Place, solids: list[Solid], T_world_camera: np.ndarray, K: np.ndarray, size_px: int, *, supersample: int = 1
-) -> Images:
-    """Images of all frames from cameras (frames, 4, 4)."""
-    if supersample > 1:
-        return _supersampled(place, solids, T_world_camera, K, size_px, supersample)
-    T = np.ascontiguousarray(T_world_camera, dtype=np.float32)
-    rays = pixel_rays(size_px, K)
-    atlas = bake(place, detail=float(np.clip(K[0, 0] / 56.0, 0.5, 3.0)))
-    frames = len(T)
-    canvas = _Canvas(
-        rgb=np.empty((frames, len(rays), 3), np.uint8),
-        depth_m=np.empty((frames, len(rays)), np.float32),
-        part=np.zeros((frames, len(rays)), np.uint8),
-    )
-    for frame in range(frames):
-        _cast_place(canvas, frame, place, atlas, T, rays)
-    _darken(canvas.rgb, find_shadows(canvas.depth_m, place, solids, T, rays), size_px)
-    seen = [solid for solid in (*place.things, *solids) if solid.seen]
-    for number, solid in enumerate(seen, start=1):
-        _cast_solid(canvas, number, solid, place, T, rays, K, size_px)
-    segments = np.array([0] + [solid.segment for solid in seen], dtype=np.uint8)
-    shape = (frames, size_px, size_px)
-    rgb, part = canvas.rgb.reshape(*shape, 3), canvas.part.reshape(shape)
-    _soften_outlines(rgb, part)
-    depth = np.where(np.isfinite(canvas.depth_m), canvas.depth_m, 0.0).astype(np.float32)
-    return Images(rgb, depth.reshape(shape), segments[part])
-
-
-@dataclass(frozen=True)
-class _Canvas:
-    rgb: np.ndarray
-    depth_m: np.ndarray
-    """inf where there is nothing yet."""
-    part: np.ndarray
-    """0 for the place, then one number a solid."""
-
-
-def _supersampled(
-    place: Place, solids: list[Solid], T_world_camera: np.ndarray, K: np.ndarray, size_px: int, times: int
-) -> Images:
-    # Depth and classes belong to the pixel's centre, exactly; only colours are averaged over the pixel.
-    plain = render(place, solids, T_world_camera, K, size_px)
-    finer = K.copy()
-    finer[:2] *= times
-    finer[:2, 2] += (times - 1) / 2
-    images = render(place, solids, T_world_camera, finer, size_px * times)
-    small = (size_px, size_px)
-    rgb = np.stack([cv2.resize(frame, small, interpolation=cv2.INTER_AREA) for frame in images.rgb])
-    return Images(rgb, plain.depth_m, plain.segmentation)
-
-
-def _cast_place(canvas: _Canvas, frame: int, place: Place, atlas: Atlas, T: np.ndarray, rays: np.ndarray) -> None:
-    directions = rays @ T[frame, :3, :3].T
-    hit = place.scene.run(np.broadcast_to(T[frame, :3, 3], rays.shape).copy(), directions)
-    nothing = hit < 0
-    panel = (np.maximum(hit, 0) >> 1).astype(np.intp)  # the type `take` indexes with: it converts any other each time
-    # Depth, and the place on the panel's picture, are ratios of linear forms of the pixel's ray (x, y, 1).
-    x, y = np.ascontiguousarray(rays[:, 0]), np.ascontiguousarray(rays[:, 1])
-    form = _panel_forms(place, T[frame])
-
-    def pick(values: np.ndarray) -> np.ndarray:
-        return values.take(panel, mode="clip")
-
-    def linear(first: int) -> np.ndarray:
-        return pick(form[first]) * x + pick(form[first + 1]) * y + pick(form[first + 2])
-
-    facing = linear(0)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        depth = pick(form[3]) / facing
-    depth[nothing] = _FAR_M
-    across = pick(form[7]) + depth * linear(4)
-    up = pick(form[11]) + depth * linear(8)
-
-    # The picture's size at which a texel is about a pixel: footprint² = depth² / focal² / cos(slant).
-    length = np.sqrt(x * x + y * y + 1)
-    spread = (depth * (x[1] - x[0])) ** 2 * length / np.maximum(np.abs(facing), 0.02) * pick(1.0 / atlas.texel_m**2)
-    level = (spread > 2.0).astype(np.intp)
-    for step in range(1, MIP_LEVELS - 1):
-        level += spread > 2.0 * 4.0**step
-    picture = level * len(place.panels) + panel
-    start, width, height = (
-        table.ravel().take(picture, mode="clip") for table in (atlas.start, atlas.width, atlas.height)
-    )
-    column = np.minimum(np.maximum((across * width).astype(np.int32), 0), width - 1)
-    row = np.minimum(np.maximum((up * height).astype(np.int32), 0), height - 1)
-    colour = (
-        atlas.texels.take((start + row * width + column).astype(np.intp), mode="clip")
-        .view(np.uint8)
-        .reshape(-1, 4)[:, :3]
-    )
-
-    rgb = canvas.rgb[frame]
-    rgb[...] = colour
-    if place.haze_per_m > 0:
-        rgb[...] = _hazed(place, rgb, depth)
-    if nothing.any():
-        sky = np.flatnonzero(nothing)
-        height = np.clip(directions[sky, 1] / length[sky], 0.0, 1.0) * (len(place.sky_table) - 1)
-        rgb[sky] = place.sky_table[height.astype(np.intp)]
-        depth[nothing] = np.inf
-    canvas.depth_m[frame] = depth
-
-
-def _hazed(place: Place, colour: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
-    """Display colours as the air lets them through."""
-    through = 1.0 / (1.0 + place.haze_per_m * np.maximum(depth_m - _CLEAR_M, 0.0))
-    # Whole numbers: a third of the time of the same in floating point.
-    horizon = place.sky_table[0].astype(np.int32)
-    share = (256 * through).astype(np.int32)[:, None]
-    return (horizon + ((colour.astype(np.int32) - horizon) * share >> 8)).astype(np.uint8)
-
-
-def _panel_forms(place: Place, T: np.ndarray) -> Float32[np.ndarray, "12 panels"]:
-    """For each panel seen from T: n·R and n·(corner − eye); a·R and a·(eye − corner); b·R and b·(eye − corner),
-    with n its normal and a, b dual to its sides."""
-    forms = np.empty((3, 4, len(place.panels)))
-    forms[:, :3] = np.einsum("pki,ij->kjp", place.axes, T[:3, :3])
-    forms[:, 3] = np.einsum("pki,pi->kp", place.axes, T[:3, 3] - place.corners_m)
-    forms[0, 3] *= -1
-    return forms.reshape(12, -1).astype(np.float32)
-
-
-def _pixels_within(solid: Solid, T: np.ndarray, K: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """(frame, pixel) indices of all pixels that the solid's box can cover, exact to the box."""
-    T_camera_solid = np.linalg.inv(T.astype(np.float64)) @ solid.T_world_solid
-    corners = solid.mesh.corners_m @ T_camera_solid[:, :3, :3].transpose(0, 2, 1) + T_camera_solid[:, None, :3, 3]
-    start, end = corners[:, _BOX_EDGES[:, 0]], corners[:, _BOX_EDGES[:, 1]]
-    crosses = (start[..., 2] < NEAR_M) != (end[..., 2] < NEAR_M)
-    rise = end[..., 2] - start[..., 2]
-    at = np.where(crosses, (NEAR_M - start[..., 2]) / np.where(np.abs(rise) < 1e-12, 1.0, rise), 0.0)
-    points = np.concatenate([corners, start + at[..., None] * (end - start)], axis=1)
-    counts = np.concatenate([corners[..., 2] >= NEAR_M, crosses], axis=1)
-    depth = np.maximum(points[..., 2:], NEAR_M)
-    pixel = points[..., :2] / depth * np.array([K[0, 0], K[1, 1]]) + K[:2, 2]
-    low = np.where(counts[..., None], pixel, np.inf).min(axis=1)
-    high = np.where(counts[..., None], pixel, -np.inf).max(axis=1)
-    low = np.clip(np.floor(low), 0, size_px).astype(np.int64)
-    high = np.clip(np.ceil(high) + 1, 0, size_px).astype(np.int64)
-    sides = np.maximum(high - low, 0)
-    areas = sides[:, 0] * sides[:, 1]
-    frame = np.repeat(np.arange(len(T)), areas)
-    within = np.arange(areas.sum()) - np.repeat(np.cumsum(areas) - areas, areas)
-    width = np.maximum(sides[frame, 0], 1)
-    return frame, (low[frame, 1] + within // width) * size_px + low[frame, 0] + within % width
-
-
-def _cast_solid(
-    canvas: _Canvas,
-    number: int,
-    solid: Solid,
     place: Place,
-    T: np.ndarray,
-    rays: np.ndarray,
+    solids: list[Solid],
+    T_world_camera: np.ndarray,
     K: np.ndarray,
     size_px: int,
-) -> None:
-    frame, pixel = _pixels_within(solid, T, K, size_px)
-    if not len(frame):
-        return
-    T_solid_camera = (np.linalg.inv(solid.T_world_solid.astype(np.float64)) @ T).astype(np.float32)
-    spot = frame * len(rays) + pixel
-    hit = solid.mesh.scene.run(
-        T_solid_camera[:, :3, 3].take(frame, axis=0), turned(T_solid_camera, frame, rays.take(pixel, axis=0)), output=1
-    )
-    distance = hit["tfar"]
-    closer = np.flatnonzero(
-        (hit["primID"] >= 0) & (distance < canvas.depth_m.ravel().take(spot)) & (distance >= NEAR_M)
-    )
-    if not len(closer):
-        return
-    frame, pixel, spot = frame[closer], pixel[closer], spot[closer]
-    triangle, u, v = hit["primID"][closer], hit["u"][closer, None], hit["v"][closer, None]
-    depth = hit["tfar"][closer]
-    corners = solid.mesh.faces[triangle]
-    first, second, third = (solid.mesh.normals.take(corner, axis=0) for corner in corners.T)
-    normal = first + u * (second - first) + v * (third - first)
-    normal = turned(solid.T_world_solid, frame, normal)
-    normal /= np.sqrt(np.sum(normal * normal, axis=1, keepdims=True))
-    view = turned(T, frame, rays.take(pixel, axis=0))
-    point = T[:, :3, 3].take(frame, axis=0) + depth[:, None] * view
-    colour = _shade(solid, place, solid.mesh.face_colours[triangle], point, normal, view, depth)
-    canvas.rgb.reshape(-1, 3)[spot] = colour
-    canvas.depth_m.reshape(-1)[spot] = depth
-    canvas.part.reshape(-1)[spot] = number
+    *,
+    camera: Camera | None = None,
+    brightness: Float64[np.ndarray, " frames"] | None = None,
+) -> Images:
+    """Images of all frames.
+
+    Args:
+        T_world_camera: (frames, 4, 4).
+        camera: what becomes of the light; a perfect camera by default.
+        brightness: how much more light there is than usual in each frame.
+    """
+    artist = Artist(place, solids, T_world_camera, K, size_px, camera or Camera())
+    frames = len(T_world_camera)
+    rgb = np.empty((frames, size_px, size_px, 3), np.uint8)
+    depth_m = np.empty((frames, size_px, size_px), np.float32)
+    segmentation = np.empty((frames, size_px, size_px), np.uint8)
+    for frame in range(frames):
+        artist.draw(frame, 1.0 if brightness is None else float(brightness[frame]), rgb[frame], depth_m[frame])
+        segmentation[frame] = artist.segments[artist.owner]
+    return Images(rgb, depth_m, segmentation)
 
 
-def _shade(
-    solid: Solid,
-    place: Place,
-    albedo: np.ndarray,
-    point: np.ndarray,
-    normal: np.ndarray,
-    view: np.ndarray,
-    depth: np.ndarray,
-) -> np.ndarray:
-    """Display colours of points on a solid: Lambert's law, light from all around, bounce from the floor, a highlight."""
+class Artist:
+    """Draws one frame after another into the same memory."""
+
+    def __init__(
+        self, place: Place, solids: list[Solid], T_world_camera: np.ndarray, K: np.ndarray, size_px: int, camera: Camera
+    ):
+        self.T = T_world_camera.astype(np.float64)
+        self.T_inverse = np.linalg.inv(self.T)
+        self.K, self.camera = (float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])), camera
+        everything = [*place.things, *solids]
+        self.packed = pack(place, everything, len(self.T))
+        self.panels: Panels = bake(place, float(np.clip(K[0, 0] / _TEXELS_FIT_PX, 0.5, 2.5)))
+        self.air = _air_of(place)
+        self.look = _look_of(everything)
+        self.lit = _light_through(place, self.packed)
+        self.segments = np.array([0, *(solid.segment for solid in everything)], np.uint8)
+        self.seen = np.array([True, *(solid.seen for solid in everything)])
+        self.mapper = ShadowMapper(self.packed, place.light)
+        self.exposure, self.random = Exposure(camera), np.random.default_rng(camera.noise_seed)
+
+        fx, fy, cx, cy = self.K
+        self.window = (-(cx + 1) / fx, -(cy + 1) / fy, (size_px - cx) / fx, (size_px - cy) / fy)
+        balls = self.packed.balls_m
+        self.wanted = self.seen & in_view(balls, self.T_inverse, self.window)
+        self.shaded = np.zeros((len(self.T), len(self.mapper.maps.groups)), np.bool_)
+        for g, group in enumerate(self.mapper.maps.groups):
+            way = way_to_floor(balls[:, group], place.light)
+            self.shaded[:, g] = in_view(way, self.T_inverse, self.window).any(axis=1)
+        faces = len(self.packed.faces)
+        self.slope, self.offset = np.zeros((2, 4)), np.zeros((2, 4))
+        self.points = np.zeros((len(self.packed.vertices_m), 5))
+        self.points_then = np.zeros_like(self.points)
+        self.forms, self.boxes, self.kept = np.zeros((faces, FORM)), np.zeros((faces, 4)), np.zeros(faces, np.int32)
+        self.face_at = np.zeros((size_px, size_px), np.int32)
+        self.nearness = np.zeros((size_px, size_px), np.float32)
+        self.corner_face = np.zeros((size_px + 1, size_px + 1), np.int32)
+        self.corner_nearness = np.zeros((size_px + 1, size_px + 1), np.float32)
+        self.colour = np.zeros((size_px, size_px, 3), np.float32)
+        self.blurred = np.zeros_like(self.colour)
+        self.sharp = np.zeros_like(self.colour)
+        self.motion = np.zeros((size_px, size_px, 2), np.float32)
+        self.owner = np.zeros((size_px, size_px), np.int32)
+
+    def draw(self, frame: int, brightness: float, rgb: np.ndarray, depth_m: np.ndarray) -> None:
+        packed = self.packed
+        T_camera_solid = self.T_inverse[frame] @ packed.T_world_solid[frame]
+        wanted = self.wanted[frame]
+        packed.pose_skins(frame, wanted)
+        place_vertices(packed.vertices_m, packed.vertex_ranges, wanted, T_camera_solid, self.points)
+        count = set_up(
+            self.points, packed.faces, packed.face_ranges, wanted, packed.one_sided, self.window,
+            self.forms, self.boxes, self.kept,
+        )  # fmt: skip
+        fx, fy, cx, cy = self.K
+        fill(self.forms, self.boxes, self.kept, count, self.K, self.nearness, self.face_at, self.slope, self.offset)
+        corners = (fx, fy, cx + 0.5, cy + 0.5)
+        fill(
+            self.forms,
+            self.boxes,
+            self.kept,
+            count,
+            corners,
+            self.corner_nearness,
+            self.corner_face,
+            self.slope,
+            self.offset,
+        )
+        view = View(self.T[frame, :3, :3].copy(), self.T[frame, :3, 3].copy(), 1.0 / fx)
+        look = self.look._replace(
+            faces=packed.faces, normals=packed.normals, rest_m=packed.rest_m, colours=packed.colours, owner=packed.owner,
+            R=packed.T_world_solid[frame, :, :3, :3].copy(), lit=self.lit[frame],
+        )  # fmt: skip
+        shadows = self.mapper.draw(frame, self.shaded[frame])
+        draw(
+            self.face_at,
+            self.K,
+            self.forms,
+            view,
+            self.panels,
+            look,
+            self.air,
+            shadows,
+            self.sharp,
+            depth_m,
+            self.owner,
+        )
+        smooth_edges(self.face_at, self.corner_face, packed.owner, self.sharp, self.colour)
+        if brightness != 1.0:
+            self.colour *= np.float32(brightness)
+        self._develop(self._blurred(frame, wanted), rgb)
+
+    def _blurred(self, frame: int, wanted: np.ndarray) -> np.ndarray:
+        share = self.camera.shutter_s * FPS
+        if share <= 0 or len(self.T) < 2:
+            return self.colour
+        packed = self.packed
+        before, after = (frame, frame + 1) if frame + 1 < len(self.T) else (frame - 1, frame)
+        T_camera_solid = self.T_inverse[after] @ packed.T_world_solid[after]
+        T_before = self.T_inverse[before] @ packed.T_world_solid[before]
+        now = self.T_inverse[frame] @ packed.T_world_solid[frame]
+        for number, solid in enumerate(packed.solids, start=1):
+            if solid.skin_m is not None:
+                first, last = packed.vertex_ranges[number]
+                packed.vertices_m[first:last] += np.float32(share) * (solid.skin_m[after] - solid.skin_m[before])
+        place_vertices(
+            packed.vertices_m, packed.vertex_ranges, wanted, now + share * (T_camera_solid - T_before), self.points_then
+        )
+        then = self.T_inverse[frame] + share * (self.T_inverse[after] - self.T_inverse[before])
+        turn = then[:3, :3] @ self.T[frame, :3, :3]
+        if find_motion(self.face_at, self.K, self.forms, packed.faces, self.points_then, turn, self.motion) < STILL:
+            return self.colour
+        blur(self.colour, self.motion, max(round(len(self.colour) * _REACH_OF_SIDE), 1), self.blurred)
+        return self.blurred
+
+    def _develop(self, colour: np.ndarray, rgb: np.ndarray) -> None:
+        camera, noise = self.camera, noise_table()
+        exposure = self.exposure.meter(colour)
+        shifts = self.random.integers(0, len(noise), (3, 2))
+        grain = camera.grain * np.sqrt(exposure)
+        develop(colour, camera.gains(exposure), camera.vignette, grain, noise, shifts, DISPLAY, rgb)
+
+
+def _air_of(place: Place) -> Air:
     light = place.light
-    towards = light.direction(point)
-    facing = np.maximum(np.einsum("ni,ni->n", normal, towards), 0.0)[:, None]
-    around = light.ambient * (0.72 + 0.28 * normal[:, 1:2])
-    linear = albedo * (around * f32(light.ambient_colour) + light.strength * facing * f32(light.colour))
-    if solid.gloss:
-        view = view / np.linalg.norm(view, axis=1, keepdims=True)
-        half = towards - view
-        half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-6)
-        linear = linear + solid.gloss * np.maximum(np.einsum("ni,ni->n", half, normal), 0.0)[:, None] ** 24
-    colour = np.rint(255 * to_display(linear)).astype(np.uint8)
-    return _hazed(place, colour, depth) if place.haze_per_m > 0 else colour
+    return Air(
+        towards=light.towards.astype(np.float64),
+        is_lamp=light.is_lamp,
+        sun=light.strength * np.array(light.colour),
+        around=light.ambient * np.array(light.ambient_colour),
+        horizon=np.array(place.sky[0]),
+        zenith=np.array(place.sky[1]),
+        clouds=place.clouds,
+        haze_per_m=place.haze_per_m,
+        tile=_tile(),
+    )
 
 
-def _darken(rgb: np.ndarray, shaded: np.ndarray, size_px: int) -> None:
-    """Takes light from shaded pixels (frames, pixels), softly at the edges, in place."""
-    for frame in np.flatnonzero(shaded.any(axis=1)):
-        mask = cv2.blur(shaded[frame].reshape(size_px, size_px).astype(np.float32), (3, 3)).reshape(-1)
-        some = np.flatnonzero(mask)
-        rgb[frame, some] = rgb[frame, some] * (1.0 - (1.0 - _SHADE) * mask[some, None])
+def _tile() -> Float32[np.ndarray, "64 64"]:
+    return np.random.default_rng(1).uniform(-1.0, 1.0, (TILE, TILE)).astype(np.float32)
 
 
-def _soften_outlines(rgb: np.ndarray, part: np.ndarray) -> None:
-    """Mixes colours across the outlines of solids, in place: the aliasing that shows most, for almost nothing."""
-    edge = np.zeros(part.shape, bool)
-    across, down = part[:, :, 1:] != part[:, :, :-1], part[:, 1:] != part[:, :-1]
-    edge[:, :, 1:] |= across
-    edge[:, :, :-1] |= across
-    edge[:, 1:] |= down
-    edge[:, :-1] |= down
-    for frame in np.flatnonzero(edge.any(axis=(1, 2))):
-        blurred = cv2.blur(rgb[frame], (3, 3))
-        mask = edge[frame]
-        mixed = (rgb[frame][mask].astype(np.uint16) + blurred[mask]) >> 1
-        rgb[frame][mask] = mixed.astype(np.uint8)
+def _look_of(solids: list[Solid]) -> Solids:
+    nothing = np.zeros(0)
+    return Solids(
+        faces=nothing, normals=nothing, rest_m=nothing, colours=nothing, owner=nothing, R=nothing, lit=nothing,
+        gloss=np.array([0.0, *(solid.gloss for solid in solids)]),
+        glow=np.array([0.0, *(solid.glow for solid in solids)]),
+        grain=np.array([(0.0, 0.0), *(solid.grain for solid in solids)]),
+    )  # fmt: skip
+
+
+def _light_through(place: Place, packed: Packed) -> np.ndarray:
+    """(frames, solids) how much of the sun or lamp reaches each solid past what stands in the place, softly in time."""
+    balls = packed.balls_m[:, 1:, :3]
+    lit = np.ones(packed.balls_m.shape[:2])
+    moving = [k for k, solid in enumerate(packed.solids) if solid.shadow]
+    if moving:
+        centres = balls[:, moving].reshape(-1, 3)
+        reached = light_reaches(place, centres, place.light.direction(centres)).reshape(len(balls), -1).astype(float)
+        kernel = np.ones(5) / 5
+        smooth = [np.convolve(np.pad(one, 2, mode="edge"), kernel, mode="valid") for one in reached.T]
+        lit[:, np.array(moving) + 1] = np.stack(smooth, axis=1)
+    return lit

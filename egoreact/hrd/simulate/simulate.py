@@ -12,6 +12,7 @@ from egoreact.hrd.simulate.choreography import Performance, perform
 from egoreact.hrd.simulate.config import SimulatorConfig
 from egoreact.hrd.simulate.encounters import ENCOUNTERS, Encounter
 from egoreact.hrd.simulate.figures import dress, sample_clothes
+from egoreact.hrd.simulate.lens import Camera, sample_camera
 from egoreact.hrd.simulate.person import Person, sample_person
 from egoreact.hrd.simulate.place import Place
 from egoreact.hrd.simulate.places import make_place
@@ -33,6 +34,7 @@ class Staged:
     arrival: Arrival
     performance: Performance
     place: Place
+    camera: Camera
     T_world_camera: np.ndarray
     K: np.ndarray
     notes: dict[str, float]
@@ -62,20 +64,23 @@ def stage(config: SimulatorConfig, category: str, seed: int) -> Staged:
         raise EgoReactError(f"seed is {seed}", where="simulator", remedy="use a seed of 0 or more")
     # One stream each, so that a new colour changes nobody's steps.
     entropy = np.random.SeedSequence([seed, zlib.crc32(category.encode())])
-    for_person, for_encounter, for_looks, for_place = (np.random.default_rng(s) for s in entropy.spawn(4))
+    for_person, for_encounter, for_looks, for_place, for_camera = (np.random.default_rng(s) for s in entropy.spawn(5))
     times_s = np.arange(config.frames) / FPS
     person = sample_person(for_person)
     parameters = encounter.sample(for_encounter)
     arrival = encounter.arrive(parameters, for_looks, times_s)
     choreography = encounter.react(person, parameters)
     performance = perform(choreography, person, times_s, arrival.watched_m)
+    if encounter.settle is not None:
+        arrival = encounter.settle(arrival, performance, parameters, times_s)
     if config.own_body:
         solids = dress(performance.body, sample_clothes(for_looks), OWN_BODY, person.height_scale, wearer=True)
         arrival = dataclasses.replace(arrival, solids=[*arrival.solids, *solids])
     kind = encounter.places[int(for_place.integers(len(encounter.places)))]
     body = performance.body
     return Staged(
-        encounter, parameters, person, arrival, performance, make_place(kind, for_place, config.frames),
+        encounter, parameters, person, arrival, performance, make_place(kind, for_place, config.frames, arrival.hole_m),
+        camera=sample_camera(config.camera, for_camera),
         T_world_camera=camera_from_head(body.joints_m[:, HEAD], body.head_rotation),
         K=intrinsics(config.image_size_px, config.fov_degrees), notes=choreography.notes,
     )  # fmt: skip
@@ -88,7 +93,8 @@ def render_staged(config: SimulatorConfig, staged: Staged) -> Images:
         staged.T_world_camera,
         staged.K,
         config.image_size_px,
-        supersample=config.supersample,
+        camera=staged.camera,
+        brightness=staged.arrival.brightness,
     )
 
 
@@ -120,6 +126,7 @@ def simulate_clip(config: SimulatorConfig, category: str, seed: int, clip_id: st
             "moments": staged.notes,
             "comes": staged.encounter.comes,
             **staged.place.details,
+            "camera": dataclasses.asdict(staged.camera),
         },
     )
     images = render_staged(config, staged)

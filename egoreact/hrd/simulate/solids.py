@@ -1,16 +1,11 @@
-"""Rigid meshes that move: what each is made of, where it is in each frame, and its own Embree scene.
-
-A solid's scene is built once a clip; rays are carried into the solid's frame instead of the solid into the world.
-"""
+"""Meshes that move: what each is made of, and where it is in each frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Float64, Int32
 from numpy.typing import ArrayLike
 
 Colour = tuple[float, float, float]
@@ -32,18 +27,6 @@ class Mesh:
     face_colours: Float32[np.ndarray, "faces 3"]
 
     @cached_property
-    def scene(self) -> EmbreeScene:
-        scene = EmbreeScene()
-        TriangleMesh(scene, self.vertices_m, self.faces)
-        return scene
-
-    @cached_property
-    def corners_m(self) -> Float32[np.ndarray, "8 3"]:
-        """Of the box around the mesh."""
-        low, high = self.vertices_m.min(axis=0), self.vertices_m.max(axis=0)
-        return np.array([[(low, high)[k >> axis & 1][axis] for axis in range(3)] for k in range(8)], dtype=np.float32)
-
-    @cached_property
     def ball_m(self) -> tuple[np.ndarray, float]:
         """Centre (3,) and radius of a ball around the mesh."""
         centre = 0.5 * (self.vertices_m.min(axis=0) + self.vertices_m.max(axis=0))
@@ -61,9 +44,32 @@ class Solid:
     seen: bool = True
     """Whether the camera sees it; unseen solids still cast shadows."""
     shadow: bool = True
+    """Whether it throws one that moves; that of what stands in the place is painted there."""
     gloss: float = 0.0
     """Strength of a highlight."""
+    glow: float = 0.0
+    """Light it gives off, added to what falls on it: fire, lamps."""
+    grain: tuple[float, float] = (0.05, 25.0)
+    """Contrast of the mottling of its colours, and how many cells of it there are to a metre."""
+    skin_m: Float32[np.ndarray, "frames vertices 3"] | None = field(default=None, compare=False)
+    """Where the mesh's vertices are in each frame, in the solid's axes, for a body that bends; else they stay. Such a body's
+    inside is never seen: its triangles' corners go anticlockwise from outside."""
     name: str = field(default="", compare=False)
+
+    @property
+    def balls_m(self) -> Float64[np.ndarray, "frames 4"]:
+        """In the world, centre and radius of a ball around it, which holds all of it."""
+        if self.skin_m is None:
+            centre, radius = self.mesh.ball_m
+            centre = np.broadcast_to(centre, (len(self.T_world_solid), 3))
+            radii = np.full(len(centre), radius)
+        else:
+            # Many vertices, three coordinates: the least and the greatest come fastest along the contiguous axis.
+            along = np.ascontiguousarray(self.skin_m.transpose(0, 2, 1))
+            low, high = along.min(axis=2), along.max(axis=2)
+            centre, radii = 0.5 * (low + high), 0.5 * np.linalg.norm(high - low, axis=1)
+        T = self.T_world_solid.astype(np.float64)
+        return np.concatenate([np.einsum("tij,tj->ti", T[:, :3, :3], centre) + T[:, :3, 3], radii[:, None]], axis=1)
 
 
 def lathe(
@@ -103,10 +109,19 @@ def lathe(
 
 
 def ellipsoid(radii_m: tuple[float, float, float], colour: Colour, *, rings: int = 9, sections: int = 14) -> Mesh:
+    ball, radii = _unit_ball(rings, sections), f32(radii_m)
+    normals = ball.normals / radii
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    colours = np.broadcast_to(f32(colour), (len(ball.faces), 3))
+    return Mesh(ball.vertices_m * radii, ball.faces, normals, colours)
+
+
+@lru_cache(maxsize=32)
+def _unit_ball(rings: int, sections: int) -> Mesh:
     angles = np.linspace(-np.pi / 2, np.pi / 2, rings)
-    profile = [(float(np.cos(a)), float(np.sin(a)) * radii_m[1]) for a in angles]
-    profile[0], profile[-1] = (0.0, profile[0][1]), (0.0, profile[-1][1])
-    return lathe(profile, colour, sections=sections, squash=(radii_m[0], radii_m[2]))
+    profile = [(float(np.cos(a)), float(np.sin(a))) for a in angles]
+    profile[0], profile[-1] = (0.0, -1.0), (0.0, 1.0)
+    return lathe(profile, (1.0, 1.0, 1.0), sections=sections)
 
 
 def limb(
@@ -212,13 +227,3 @@ def along_bone(start_m: np.ndarray, end_m: np.ndarray, front: np.ndarray) -> Flo
     x = np.cross(y, front)
     x /= np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
     return poses(start_m, np.stack([x, y, np.cross(x, y)], axis=-1))
-
-
-def turned(T: np.ndarray, frame: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Each vector turned by its frame's pose; frames ascend."""
-    turned = np.empty_like(vectors)
-    bounds = np.searchsorted(frame, np.arange(len(T) + 1))
-    for k in np.flatnonzero(np.diff(bounds)):
-        some = slice(bounds[k], bounds[k + 1])
-        np.matmul(vectors[some], T[k, :3, :3].T, out=turned[some])
-    return turned

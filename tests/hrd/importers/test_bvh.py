@@ -166,6 +166,13 @@ def test_every_dialect_gives_the_body_that_was_written(tmp_path, dialect):
     assert np.degrees(np.arccos(np.clip(cosine, -1, 1))).max() < 30
 
 
+def test_a_head_that_never_looks_ahead_has_its_rest_frame_turned(tmp_path):
+    motion = read_mocap(write(tmp_path, dialect_file(DIALECTS[1], CMU_UNIT_M, frames=361)))
+    assert motion.details["head_yaw_removed_deg"] == pytest.approx(20, abs=0.5)
+    yaw = np.arctan2(motion.head_rotation[:, 0, 2], motion.head_rotation[:, 2, 2])
+    np.testing.assert_allclose(np.degrees(yaw), 30, atol=0.5)
+
+
 def test_the_projects_own_export_comes_back(tmp_path):
     clip = simulate_clip(SimulatorConfig(frames=41, image_size_px=16), "low_obstacle", 4, "clip", "train")
     joints = retarget(torch.from_numpy(clip.joints_m)).numpy()
@@ -255,6 +262,8 @@ def test_real_takes(shared_data, name, dialect, unit_m, frames, skipped):
     assert 0.75 < details["leg_m"] < 0.85
     assert 1.25 < np.median(motion.joints_m[:, HEAD, 1]) < 1.6
     assert motion.head_rotation[:, 1, 1].mean() > 0.9  # heads are upright
+    offsets = {"bvh11_131_03": -19.6, "lawrennd_10_01": -20.5, "papagina_martial_05": 0.0, "pybvh_cmu_12_01": -15.5}
+    assert details["head_yaw_removed_deg"] == pytest.approx(offsets[name], abs=0.2)
     speed = np.linalg.norm(np.diff(motion.joints_m, axis=0), axis=-1) * 20
     assert speed.max() < 12  # the leap from the rest pose would be 16 m/s
     if name == "pybvh_cmu_12_01":  # a walk goes where the pelvis faces

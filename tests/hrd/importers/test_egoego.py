@@ -22,7 +22,7 @@ from egoreact.vision.video import encode_video
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory):
     """A simulated motion on the mannequin, written as EgoEgo would: z up, 30 fps, the head pose at the camera."""
-    clip = simulate_clip(SimulatorConfig(frames=61, image_size_px=32), "ball_right", 2, "clip", "train")
+    clip = simulate_clip(SimulatorConfig(frames=61, image_size_px=112), "ball_right", 2, "clip", "train")
     pose = pose_from_joints(clip.joints_m, clip.head_rotation)
     body = load_body().forward(pose["global_orient"], pose["body_pose"], pose["transl"])
     joints = body.joints_m - [0, body.joints_m[:, FEET, 1].min(), 0]
@@ -77,7 +77,7 @@ def test_clips_pass_the_gate_and_say_what_was_assumed(folder):
     assert (clip.record.licence, clip.record.split, clip.record.category) == ("CC0-1.0", "val", "unknown")
     assert (clip.record.details["fov_degrees"], clip.record.details["intrinsics"]) == (90.0, "assumed")
     assert clip.num_frames == 41
-    assert clip.K[0, 0] == pytest.approx(16)
+    assert clip.K[0, 0] == pytest.approx(56)
 
 
 def test_a_taller_person_gets_a_larger_body_not_a_lower_camera(made, tmp_path):
@@ -105,7 +105,7 @@ def test_a_taller_person_gets_a_larger_body_not_a_lower_camera(made, tmp_path):
         ({"head_qpos": np.tile([0, 0, 16, 1, 0, 0, 0], (61, 1))}, "the head is 16.00 m above height 0"),
         ({"head_qpos": np.tile([0, 0, -1, 1, 0, 0, 0], (61, 1))}, "the head is -1.00 m above height 0"),
         ({"trans": np.array([{"a": 1}] * 61, dtype=object)}, "is not a readable npz"),
-        ({"fps": np.float32(20)}, "lasts 2.0[0-9] s, the body 3.05 s"),
+        ({"fps": np.float32(20)}, r"lasts 2.05 s \(41 frames at 20 fps\), the motion 3.05 s \(61\)"),
     ],
 )  # fmt: skip
 def test_broken_recordings_are_refused(made, tmp_path, changes, message):
@@ -113,6 +113,22 @@ def test_broken_recordings_are_refused(made, tmp_path, changes, message):
     with pytest.raises(EgoReactError, match=message) as raised:
         read_egoego(write(tmp_path / "take", arrays, made[1]))
     assert "take/" in str(raised.value)
+
+
+def test_up_to_two_frames_are_trimmed_and_more_refused(made, tmp_path):
+    arrays, video, _, _ = made
+    recording = read_egoego(write(tmp_path / "near", arrays | {"fps": np.float32(28.6)}, video))  # 42 frames at 20 fps
+    assert recording.details["trimmed_frames"] == 1
+    assert len(recording.rgb) == len(recording.joints_m) == 41
+    with pytest.raises(EgoReactError, match=r"lasts 2\.05 s \(41 frames at 20 fps\), the motion 2\.25 s \(45\)"):
+        read_egoego(write(tmp_path / "far", arrays | {"fps": np.float32(27)}, video))
+
+
+def test_a_truncated_video_is_refused(made, tmp_path):
+    arrays, video, _, _ = made
+    for kept in (0, 100, len(video) // 2):
+        with pytest.raises(EgoReactError, match=r"video\.mp4: (cannot be read as video|has zero frames|lasts)"):
+            read_egoego(write(tmp_path / f"cut at {kept}", arrays, video[:kept]))
 
 
 def test_missing_and_damaged_files_are_named(made, folder):

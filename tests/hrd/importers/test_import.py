@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from egoreact.errors import EgoReactError
-from egoreact.hrd import importers
 from egoreact.hrd.alignment import failures, measure
 from egoreact.hrd.clip import SEGMENTATION_CLASSES
-from egoreact.hrd.importers import ImportConfig, append_clips, clip_id_of, import_recording
+from egoreact.hrd.importers import ImportConfig, append, append_clips, clip_id_of, import_recording
 from egoreact.hrd.shards import read_clips, read_manifest, verify_shards, write_manifest, write_shard
 from egoreact.hrd.simulate import SimulatorConfig, simulate_clip
 from egoreact.motion.export import write_bvh
 
-CONFIG = ImportConfig(frames=41, image_size_px=32)
+CONFIG = ImportConfig(frames=41, image_size_px=112, explain=False)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def test_motion_capture_becomes_clips_that_pass_the_gate(clips):
         assert failures(row) == []
         assert row["depth_scale_ratio"] == pytest.approx(1, abs=0.02)
         assert clip.num_frames == 41
-        assert clip.rgb.shape == (41, 32, 32, 3)
+        assert clip.rgb.shape == (41, 112, 112, 3)
         assert clip.rgb.std() > 20
         np.testing.assert_allclose(clip.joints_m[0, 0, [0, 2]], 0, atol=1e-6)
         across = clip.joints_m[0, 1] - clip.joints_m[0, 2] + clip.joints_m[0, 16] - clip.joints_m[0, 17]
@@ -60,27 +59,34 @@ def test_a_short_recording_becomes_one_shorter_clip(take):
 
 
 def test_ids_keep_what_may_stand_in_an_id():
-    assert clip_id_of(Path("a/b/Läufer 1 (neu).bvh"), 7) == "L-ufer-1-neu-007"
-    assert clip_id_of(Path("/x/…"), 0) == "recording-000"
-    assert clip_id_of(Path("take.v2"), 0) == "take-v2-000"
-    assert len(clip_id_of(Path("n" * 300), 12)) == 84
+    assert clip_id_of("Läufer 1 (neu).bvh", 7) == "L-ufer-1-neu-007"
+    assert clip_id_of("a/b c/take.NPZ", 0) == "a-b-c-take-000"
+    assert clip_id_of("…", 0) == "recording-000"
+    assert clip_id_of("take.v2", 0) == "take-v2-000"
+    assert len(clip_id_of("n" * 300, 12)) == 84
+    assert clip_id_of("n" * 300, 12) != clip_id_of("n" * 301, 12)
 
 
 @pytest.mark.parametrize(
     ("make", "arguments", "message"),
     [
-        (lambda path: path.mkdir(), {}, "is no recording this can import"),
-        (lambda path: path.write_text("x"), {}, "is no recording this can import"),
+        (lambda path: path.mkdir(), {}, "holds no recording this can import"),
+        (lambda path: path.write_text("x"), {}, "holds no recording this can import"),
         (lambda path: None, {}, "no such file or folder"),
         (lambda path: path.write_text("x"), {"kind": "bvh"}, "has no HIERARCHY"),
         (lambda path: path.mkdir(), {"kind": "egoego"}, "lacks video.mp4"),
-        (lambda path: path.mkdir(), {"licence": " "}, "say under which licence"),
+        (lambda path: path.mkdir(), {"kind": "aria"}, "lacks closed_loop_trajectory.csv"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_imported_is_refused(tmp_path, make, arguments, message):
     make(tmp_path / "thing")
     with pytest.raises(EgoReactError, match=message):
         import_recording(tmp_path / "thing", **{"licence": "CC0-1.0"} | arguments)
+
+
+def test_a_licence_is_asked_for(take):
+    with pytest.raises(EgoReactError, match="say under which licence"):
+        import_recording(take, licence=" ")
 
 
 def test_less_than_a_second_is_no_clip(tmp_path):
@@ -132,7 +138,7 @@ def test_a_failed_write_leaves_the_data_set_as_it_was(hrd_folder, clips, monkeyp
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(importers, "write_manifest", full)
+    monkeypatch.setattr(append, "write_manifest", full)
     with pytest.raises(OSError, match="No space left"):
         append_clips(hrd_folder, clips)
     assert {path.name: path.read_bytes() for path in hrd_folder.iterdir()} == state
@@ -143,7 +149,10 @@ def test_real_takes_pass_the_gate(shared_data, name):
     clips = import_recording(
         shared_data / "mocap" / f"{name}.bvh",
         licence="CMU mocap: free for all uses",
-        config=ImportConfig(image_size_px=32),
+        config=ImportConfig(image_size_px=112),
     )
     assert len(clips) == {"bvh11_131_03": 2, "lawrennd_10_01": 2, "papagina_martial_05": 5, "pybvh_cmu_12_01": 1}[name]
     assert [list(map(str, failures(measure(clip)))) for clip in clips] == [[]] * len(clips)
+    for clip in clips:
+        explained = "explanation" in clip.record.details
+        assert explained == (clip.record.category != "unknown") == bool(clip.record.caption)

@@ -1,13 +1,26 @@
-"""The ray caster against geometry that can be solved by hand."""
+"""The renderer against geometry that can be solved by hand, and against rays cast at the same triangles."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
 
-from egoreact.hrd.simulate import paints
+from egoreact.hrd.simulate import SimulatorConfig, paints
+from egoreact.hrd.simulate.arrival import OWN_BODY, PERSON
+from egoreact.hrd.simulate.figures import dress, sample_clothes
 from egoreact.hrd.simulate.kinematics import rotation
-from egoreact.hrd.simulate.place import Light, Panel, Place
-from egoreact.hrd.simulate.render import NEAR_M, pixel_rays, render
-from egoreact.hrd.simulate.solids import Solid, box, ellipsoid, extrude, lathe, limb, poses
+from egoreact.hrd.simulate.lens import Camera
+from egoreact.hrd.simulate.place import Light, Panel, Place, cut_out
+from egoreact.hrd.simulate.places import PlaceKind, make_place
+from egoreact.hrd.simulate.raster.scan import NEAR_M
+from egoreact.hrd.simulate.render import pixel_rays, render
+from egoreact.hrd.simulate.simulate import stage
+from egoreact.hrd.simulate.skin import shortest_turn, skin_of
+from egoreact.hrd.simulate.solids import Solid, box, ellipsoid, extrude, f32, lathe, limb, poses
+from egoreact.hrd.simulate.tailor import tailored
 from egoreact.motion.camera import camera_from_head, intrinsics
 
 SIZE = 48
@@ -26,6 +39,14 @@ def floor_alone(strength: float = 0.6, towards: tuple[float, float, float] = (0.
     )
     light = Light(np.array(towards), is_lamp=False, strength=strength, ambient=0.5)
     return Place((ground,), light, sky=((0.8, 0.9, 1.0), (0.2, 0.4, 0.8)))
+
+
+def checked() -> Place:
+    """A floor of black and white squares."""
+    rng = np.random.default_rng(0)
+    checks = paints.tiles((0.05, 0.05, 0.05), (0.7, 0.7, 0.7), rng, size_m=0.3, gap=1.0)
+    ground = Panel(np.array([-10.0, 0, -10]), np.array([0.0, 0, 20]), np.array([20.0, 0, 0]), checks, 0.03)
+    return Place((ground,), Light(np.array([0.0, 1, 0]), False, 0.6, 0.5), ((0.8, 0.9, 1), (0.2, 0.4, 0.8)))
 
 
 def cameras(heights_m: list[float], pitch: float = 0.3) -> np.ndarray:
@@ -82,15 +103,17 @@ def test_a_solid_is_cast_for_every_pixel_it_covers(seed: int) -> None:
         T[:, :3, 3] + rng.uniform(-0.5, 0.5, (12, 3)) + 0.4 * T[:, :3, 2], rotation(*rng.uniform(-3, 3, (3, 12)))
     )
     images = render(floor_alone(), [Solid(mesh, where, 4)], T, K, SIZE)
+    scene = EmbreeScene()
+    TriangleMesh(scene, mesh.vertices_m, mesh.faces)
     rays = pixel_rays(SIZE, K)
     covered = 0
     for frame in range(12):
         T_solid_camera = (np.linalg.inv(where[frame].astype(np.float64)) @ T[frame]).astype(np.float32)
         directions = np.ascontiguousarray(rays @ T_solid_camera[:3, :3].T)
-        hit = mesh.scene.run(np.tile(T_solid_camera[:3, 3], (len(rays), 1)), directions, output=1)
+        hit = scene.run(np.tile(T_solid_camera[:3, 3], (len(rays), 1)), directions, output=1)
         floor = floor_depth(T[frame])
         shown = (hit["primID"] >= 0) & (hit["tfar"] >= NEAR_M) & (hit["tfar"] < floor - 1e-4)
-        hidden = (hit["primID"] < 0) | (hit["tfar"] > floor + 1e-4) | (hit["tfar"] < NEAR_M)
+        hidden = (hit["primID"] < 0) | (hit["tfar"] > floor + 1e-4)
         segment = images.segmentation[frame].ravel()
         assert (segment[shown] == 4).all() and (segment[hidden] == 0).all()
         np.testing.assert_allclose(images.depth_m[frame].ravel()[shown], hit["tfar"][shown], rtol=1e-4)
@@ -141,14 +164,173 @@ def test_furniture_shades_the_floor_once_and_for_all() -> None:
     assert row[:15].mean() < 0.8 * row[-15:].mean()
 
 
-def test_supersampling_changes_colours_alone() -> None:
+def test_edges_are_smoothed_in_colour_alone() -> None:
+    """Between a white box and a black floor there are greys, though every pixel belongs to one of them."""
     T = cameras([1.6])
-    solid = Solid(box((0.5, 0.5, 0.5), (0.8, 0.1, 0.1)), poses(np.array([[0.3, 1.1, 2.0]]), rotation(0.5)), 2)
-    one = render(floor_alone(), [solid], T, K, SIZE)
-    two = render(floor_alone(), [solid], T, K, SIZE, supersample=2)
-    assert (one.depth_m == two.depth_m).all() and (one.segmentation == two.segmentation).all()
-    difference = np.abs(one.rgb.astype(int) - two.rgb.astype(int))
-    assert difference.any() and difference.mean() < 6
+    solid = Solid(
+        box((0.5, 0.5, 0.5), (0.9, 0.9, 0.9)), poses(np.array([[0.3, 1.1, 2.0]]), rotation(0.5)), 2, grain=(0.0, 1.0)
+    )
+    black = replace(floor_alone().panels[0], paint=paints.plain((0.0, 0.0, 0.0), np.random.default_rng(0)))
+    place = replace(floor_alone(strength=0.0), panels=(black,), sky=((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
+    images = render(place, [solid], T, K, SIZE)
+    inside = images.segmentation[0] == 2
+    beside = ~inside & cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    grey = images.rgb[0].mean(axis=-1)
+    assert not grey[~inside & ~beside].any() and grey[beside].mean() > 10
+    assert grey[inside].min() < 0.9 * np.median(grey[inside])
+    assert set(np.unique(images.segmentation)) == {0, 2}
+
+
+@pytest.mark.parametrize("kind", ["room", "street", "road"])
+def test_all_of_a_place_and_a_body_is_where_rays_meet_it(kind: PlaceKind) -> None:
+    """Every pixel of a whole scene, a bending body among it, against Embree's rays at the same triangles."""
+    staged = stage(SimulatorConfig(frames=9, image_size_px=SIZE), "passer_by", 4)
+    place = make_place(kind, np.random.default_rng(2), 9)
+    seen = [solid for solid in staged.arrival.solids if solid.seen]
+    images = render(place, staged.arrival.solids, staged.T_world_camera, staged.K, SIZE)
+    rays = pixel_rays(SIZE, staged.K)
+    for frame in (0, 8):
+        T = staged.T_world_camera[frame].astype(np.float32)
+        eye, directions = np.tile(T[:3, 3], (len(rays), 1)), np.ascontiguousarray(rays @ T[:3, :3].T)
+        everything = [(place.scene, 0)]
+        for solid in seen:
+            vertices = solid.mesh.vertices_m if solid.skin_m is None else solid.skin_m[frame]
+            R, t = solid.T_world_solid[frame, :3, :3], solid.T_world_solid[frame, :3, 3]
+            scene = EmbreeScene()
+            TriangleMesh(scene, np.ascontiguousarray(vertices @ R.T + t, dtype=np.float32), solid.mesh.faces)
+            everything.append((scene, solid.segment))
+        depths = np.stack([scene.run(eye, directions, query="DISTANCE") for scene, _ in everything])
+        nearest = depths.min(axis=0)
+        expected = np.array([segment for _, segment in everything])[depths.argmin(axis=0)]
+        depth, segment = images.depth_m[frame].ravel(), images.segmentation[frame].ravel()
+        met = nearest < 1e4
+        assert np.mean((depth > 0) == met) > 0.999
+        wrong = met & (np.abs(depth - nearest) > 1e-3 * np.maximum(nearest, 1.0))
+        assert wrong.mean() < 2e-3  # rays along an edge may pass on either side
+        assert np.mean(segment[met & ~wrong] == expected[met & ~wrong]) > 0.999
+        assert PERSON in segment
+
+
+def test_a_camera_with_faults_leaves_depth_and_classes_alone() -> None:
+    T = cameras([1.6, 1.6, 1.6])
+    T[1:, 0, 3] += 0.4
+    solid = Solid(box((0.5, 0.5, 0.5), (0.8, 0.1, 0.1)), poses(np.array([[0.3, 1.1, 2.0]] * 3), np.eye(3)), 2)
+    plain = render(checked(), [solid], T, K, SIZE)
+    camera = Camera(shutter_s=1 / 60, exposure_stops=0.3, exposure_lag_s=0.3, warmth=0.05, vignette=0.3, noise=1.0)
+    images = render(checked(), [solid], T, K, SIZE, camera=camera)
+    assert (images.depth_m == plain.depth_m).all() and (images.segmentation == plain.segmentation).all()
+    assert np.abs(images.rgb.astype(int) - plain.rgb).mean() > 3
+
+
+def test_motion_blurs_along_its_way_and_stillness_does_not() -> None:
+    """A camera that moves to the side smears the floor's checks across, not down."""
+    still, moving = np.tile(cameras([1.6]), (2, 1, 1)), np.tile(cameras([1.6]), (2, 1, 1))
+    moving[1, :3, 3] += 1.0 * moving[0, :3, 0]
+    shutter = Camera(shutter_s=1 / 60)
+    sharp = render(checked(), [], still, K, SIZE).rgb[0].astype(float)
+    assert (render(checked(), [], still, K, SIZE, camera=shutter).rgb[0] == sharp).all()
+    blurred = render(checked(), [], moving, K, SIZE, camera=shutter).rgb[0].astype(float)
+    low = slice(SIZE // 2, None)
+    across, down = (np.abs(np.diff(image[low], axis=axis)).mean() for axis in (1, 0) for image in [blurred])
+    was_across, was_down = (np.abs(np.diff(image[low], axis=axis)).mean() for axis in (1, 0) for image in [sharp])
+    assert across < 0.75 * was_across
+    assert across / was_across < 0.9 * down / was_down
+
+
+def test_a_fast_ball_is_blurred_beyond_its_outline() -> None:
+    T = np.tile(cameras([1.6]), (2, 1, 1))
+    path = np.array([[0.0, 1.3, 2.0], [0.9, 1.3, 2.0]])
+    ball = Solid(ellipsoid((0.12,) * 3, (0.9, 0.02, 0.02)), poses(path, np.eye(3)), 1, shadow=False)
+    sharp, blurred = (
+        render(floor_alone(), [ball], T, K, SIZE, camera=Camera(shutter_s=shutter)) for shutter in (0.0, 1 / 60)
+    )
+    outside = (sharp.segmentation[0] == 0) & (sharp.rgb[0] != blurred.rgb[0]).any(axis=-1)
+    redder = (
+        blurred.rgb[0, ..., 0].astype(int) - blurred.rgb[0, ..., 1]
+        > sharp.rgb[0, ..., 0].astype(int) - sharp.rgb[0, ..., 1] + 10
+    )
+    assert (outside & redder).sum() >= 3
+    assert (sharp.depth_m == blurred.depth_m).all()
+
+
+def test_a_flash_lights_all_and_the_exposure_follows_late() -> None:
+    T = np.tile(cameras([1.6]), (9, 1, 1))
+    flash = np.array([1.0, 1.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0])
+    plain = render(floor_alone(), [], T, K, SIZE).rgb.mean(axis=(1, 2, 3))
+    lit = render(floor_alone(), [], T, K, SIZE, brightness=flash).rgb.mean(axis=(1, 2, 3))
+    assert lit[1] == plain[1] and lit[2] > plain[2] + 25
+    adapting = render(floor_alone(), [], T, K, SIZE, brightness=flash, camera=Camera(exposure_lag_s=0.1))
+    means = adapting.rgb.mean(axis=(1, 2, 3))
+    assert means[2] > means[1] + 10 and (np.diff(means[2:7]) < 0).all()
+
+
+def test_a_hole_in_the_floor_shows_what_lies_below() -> None:
+    hole = (-0.6, 0.7, 1.0, 2.2)
+    T = cameras([1.6], pitch=0.9)
+    pit = Solid(box((3.0, 0.1, 3.0), GREY, centre_m=(0, -0.55, 1.6)), poses(np.zeros((1, 3)), np.eye(3)), 8)
+    for kind in ("room", "street", "road"):
+        whole, open_ = (make_place(kind, np.random.default_rng(5), 1, h) for h in (None, hole))
+        assert not (render(whole, [pit], T, K, SIZE).segmentation == 8).any()
+        images = render(open_, [pit], T, K, SIZE)
+        depth = floor_depth(T[0]).reshape(SIZE, SIZE)
+        rays = (pixel_rays(SIZE, K) @ T[0, :3, :3].T).reshape(SIZE, SIZE, 3)
+        x, _, z = np.moveaxis(T[0, :3, 3] + np.where(np.isfinite(depth), depth, 0)[..., None] * rays, -1, 0)
+        within = np.isfinite(depth) & (x > hole[0]) & (x < hole[1]) & (z > hole[2]) & (z < hole[3])
+        assert within.sum() > 100
+        assert ((images.segmentation[0] == 8) == within).mean() > 0.99
+        beside = np.isfinite(depth) & ~within & (np.abs(x) < 1.5) & (z < 3)
+        np.testing.assert_allclose(images.depth_m[0][beside], depth[beside], rtol=1e-3)
+
+
+def test_what_is_cut_keeps_its_picture() -> None:
+    panel = checked().panels[0]
+    parts = cut_out(panel, (-1.0, 1.0, 2.0, 3.0))
+    assert len(parts) == 4
+    area = sum(np.linalg.norm(part.across_m) * np.linalg.norm(part.up_m) for part in parts)
+    assert area == pytest.approx(np.linalg.norm(panel.across_m) * np.linalg.norm(panel.up_m) - 2.0)
+    for part in parts:
+        offset = part.corner_m - panel.corner_m
+        across, up = (side / np.linalg.norm(side) for side in (panel.across_m, panel.up_m))
+        s, t = np.meshgrid(f32([0.05, 0.33]), f32([0.07, 0.21]))
+        np.testing.assert_array_equal(part.paint(s, t), panel.paint(s + f32(offset @ across), t + f32(offset @ up)))
+
+
+def test_a_body_is_skinned_around_its_joints_and_a_childs_head_is_large() -> None:
+    body = stage(SimulatorConfig(frames=9), "ball_left", 3).performance.body
+    cut = tailored()
+    for scale, bigger in ((1.0, 1.0), (0.65, 1.2)):
+        small = replace(body, joints_m=scale * body.joints_m)
+        skin_m = skin_of(small, scale)
+        assert skin_m.shape == (9, len(cut.vertices_m), 3) and np.isfinite(skin_m).all()
+        assert -0.03 < skin_m[..., 1].min() < 0.03  # soles on the floor
+        for joint in (4, 7, 18, 20):
+            around = skin_m[0, cut.weights.argmax(axis=1) == joint]
+            assert np.linalg.norm(around - small.joints_m[0, joint], axis=1).min() < 0.09 * scale
+        head = skin_m[0, np.unique(cut.head)]
+        height = (head[:, 1].max() - small.joints_m[0, 15, 1]) / scale
+        assert 0.19 * bigger < height / 1.0 < 0.24 * bigger
+
+
+def test_the_shortest_turns_turn_vectors_onto_others() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 50, 3))
+    b[0] = -a[0]
+    R = shortest_turn(a, b)
+    np.testing.assert_allclose(R @ R.transpose(0, 2, 1), np.tile(np.eye(3), (50, 1, 1)), atol=1e-9)
+    assert (np.linalg.det(R) > 0).all()
+    turned = np.einsum("nij,nj->ni", R, a) / np.linalg.norm(a, axis=1, keepdims=True)
+    np.testing.assert_allclose(turned, b / np.linalg.norm(b, axis=1, keepdims=True), atol=1e-9)
+
+
+def test_the_wearers_own_head_is_unseen_and_shades() -> None:
+    body = stage(SimulatorConfig(frames=9), "ball_left", 3).performance.body
+    wearer = dress(body, sample_clothes(np.random.default_rng(0)), OWN_BODY, 1.0, wearer=True)
+    other = dress(body, sample_clothes(np.random.default_rng(0)), PERSON, 1.0)
+    assert [solid.seen for solid in wearer] == [True, False] and all(solid.shadow for solid in wearer)
+    assert all(solid.seen for solid in other)
+    edges = np.concatenate([wearer[0].mesh.faces[:, k] for k in ([0, 1], [1, 2], [2, 0])])
+    _, counts = np.unique(np.sort(edges, axis=1), axis=0, return_counts=True)
+    assert (counts == 2).all()  # the neck is closed: nobody looks into a chest
 
 
 @pytest.mark.parametrize("mesh", [

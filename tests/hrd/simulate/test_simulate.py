@@ -9,6 +9,9 @@ import pytest
 from egoreact.errors import EgoReactError
 from egoreact.hrd.clip import SEGMENTATION_CLASSES, Clip
 from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig, simulate_clip
+from egoreact.hrd.simulate.arrival import STATIC
+from egoreact.hrd.simulate.lens import CameraEffects
+from egoreact.hrd.simulate.simulate import stage
 from egoreact.motion.camera import camera_from_head, intrinsics
 from egoreact.motion.skeleton import FPS, HEAD
 
@@ -53,10 +56,9 @@ def test_what_comes_is_seen_before_anyone_reacts(clip: Clip) -> None:
     assert clip.segmentation is not None
     pixels = (clip.segmentation == segment).sum(axis=(1, 2))
     moments = clip.record.details["moments"]
-    onset = int(min(moments["onset_s"], moments.get("walk_s", np.inf)) * FPS)
-    assert pixels[0] >= 2
-    assert (pixels[: onset + 1] > 0).mean() > 0.9
-    assert pixels[: onset + 8].max() >= 6
+    onset = int(moments["onset_s"] * FPS)
+    heard = 6 if clip.record.category == "car_crossing" else 0  # out of a gateway, which one hears first
+    assert pixels[: onset + heard + 1].any() and pixels[: onset + 8].max() >= 5
     other = {"ball", "low_obstacle", "bar", "person", "animal", "vehicle"} - {SEGMENTATION_CLASSES[segment]}
     assert not np.isin(clip.segmentation, [SEGMENTATION_CLASSES.index(name) for name in other]).any()
 
@@ -64,6 +66,9 @@ def test_what_comes_is_seen_before_anyone_reacts(clip: Clip) -> None:
 def test_depth_of_the_floor_is_metric(clip: Clip) -> None:
     """Static pixels near the middle of the way lie on the plane y = 0, to the millimetre they are stored in."""
     assert clip.depth_m is not None and clip.segmentation is not None
+    solids = stage(SMALL, clip.record.category, 11).arrival.solids
+    if any(solid.segment == STATIC for solid in solids):
+        pytest.skip("walls and racks that an encounter brings are no floor")
     column, row = np.meshgrid(np.arange(48), np.arange(48))
     rays = np.stack(
         [(column - clip.K[0, 2]) / clip.K[0, 0], (row - clip.K[1, 2]) / clip.K[1, 1], np.ones_like(row)], axis=-1
@@ -77,6 +82,7 @@ def test_depth_of_the_floor_is_metric(clip: Clip) -> None:
         floor = (
             (directions[..., 1] < -0.05)
             & (np.abs(point[..., 0]) < 1.3)
+            & (point[..., 2] > -2.5)
             & (expected < 5)
             & (clip.segmentation[frame] == 0)
         )
@@ -127,6 +133,28 @@ def test_the_own_body_can_be_left_out() -> None:
     assert (seen[0].joints_m == seen[1].joints_m).all()
 
 
+def test_a_clip_looks_the_same_at_another_size() -> None:
+    """Noise aside: place, clothes, exposure and blur go by the seed, not by the pixels."""
+    small, large = (
+        simulate_clip(SimulatorConfig(frames=9, image_size_px=side), "passer_by", 6, "a", "train") for side in (56, 112)
+    )
+    assert (small.joints_m == large.joints_m).all() and small.record == large.record
+    halved = large.rgb.reshape(9, 56, 2, 56, 2, 3).mean(axis=(2, 4))
+    assert np.abs(halved - small.rgb).mean() < 6
+    assert np.abs(halved.mean(axis=(1, 2)) - small.rgb.mean(axis=(1, 2))).max() < 3
+
+
+def test_the_camera_is_recorded_and_can_be_perfect() -> None:
+    real, perfect = (
+        simulate_clip(SimulatorConfig(frames=9, image_size_px=48, camera=camera), "car", 6, "a", "train")
+        for camera in (CameraEffects(), None)
+    )
+    assert 1 / 200 <= real.record.details["camera"]["shutter_s"] <= 1 / 60 and real.record.details["place"] == "road"
+    assert perfect.record.details["camera"]["shutter_s"] == 0 == perfect.record.details["camera"]["noise"]
+    assert (real.depth_m == perfect.depth_m).all() and (real.segmentation == perfect.segmentation).all()
+    assert not (real.rgb == perfect.rgb).all()
+
+
 def test_an_unknown_category_is_named_with_those_there_are() -> None:
     with pytest.raises(EgoReactError, match=r"'meteor'.*ball_left.*car"):
         simulate_clip(SMALL, "meteor", 0, "a", "train")
@@ -134,7 +162,7 @@ def test_an_unknown_category_is_named_with_those_there_are() -> None:
 
 @pytest.mark.parametrize("wrong,says", [
     ({"frames": 80}, "frames is 80"), ({"image_size_px": 33}, "image_size_px is 33"), ({"fov_degrees": 170.0}, "fov_degrees"),
-    ({"supersample": 0}, "supersample is 0"), ({"categories": ("car", "ufo")}, "'ufo'"), ({"categories": ()}, "no categories"),
+    ({"categories": ("car", "ufo")}, "'ufo'"), ({"categories": ()}, "no categories"),
 ])  # fmt: skip
 def test_impossible_configurations_are_refused(wrong: dict, says: str) -> None:
     with pytest.raises(EgoReactError, match=says):

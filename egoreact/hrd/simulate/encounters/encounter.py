@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from egoreact.hrd.simulate.arrival import Arrival
-from egoreact.hrd.simulate.choreography import Choreography
+from egoreact.hrd.simulate.choreography import Choreography, Performance
 from egoreact.hrd.simulate.person import Person
 from egoreact.hrd.simulate.places import PlaceKind
 
 Arrive = Callable[[Mapping[str, float], np.random.Generator, np.ndarray], Arrival]
 React = Callable[[Person, Mapping[str, float]], Choreography]
+Settle = Callable[[Arrival, Performance, Mapping[str, float], np.ndarray], Arrival]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Encounter:
     places: tuple[PlaceKind, ...]
     arrive: Arrive
     react: React
+    settle: Settle | None = None
+    """What becomes of the arrival once it is known what the person does: a ball that was caught follows the hands."""
 
     def sample(self, rng: np.random.Generator) -> dict[str, float]:
         return {name: float(rng.uniform(low, high)) for name, (low, high) in self.ranges.items()}

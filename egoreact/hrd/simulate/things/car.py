@@ -25,9 +25,17 @@ def car_path(parameters: Parameters, times_s: np.ndarray) -> Float64[np.ndarray,
 
 def car(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:
     front = car_path(parameters, times_s)
+    on_road = np.stack([np.full(len(times_s), parameters["start_x_m"]), np.zeros(len(times_s)), front], axis=-1)
+    solids = car_solids(on_road, np.pi, parameters["distance_m"] - front, rng)
+    return Arrival(solids, on_road + np.array([0.0, 0.9, 0.5]))
+
+
+def car_solids(
+    front_m: Float64[np.ndarray, "frames 3"], heading: float, driven_m: np.ndarray, rng: np.random.Generator
+) -> list[Solid]:
+    """A car and its wheels, of any paint: the road's point under its front bumper, its yaw, and how far it has driven."""
     paint: Colour = _PAINTS[rng.integers(len(_PAINTS))]
-    frames = len(times_s)
-    turn = rotation(np.pi)
+    turn = rotation(heading)
     # In the car's frame +z is forward and the origin lies on the road under the front bumper.
     bits = [
         extrude(_BODY, CAR_WIDTH_M, paint),
@@ -40,14 +48,13 @@ def car(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -
         bits.append(box((0.2, 0.12, 0.1), paint, centre_m=(side * 0.96, 0.98, -1.25)))
     bits.append(box((0.85, 0.14, 0.04), (0.03, 0.03, 0.03), centre_m=(0, 0.46, 0.02)))
     bits.append(box((0.46, 0.10, 0.03), (0.85, 0.85, 0.8), centre_m=(0, 0.36, 0.035)))
-    start = np.stack([np.full(frames, parameters["start_x_m"]), np.zeros(frames), front], axis=-1)
-    solids = [Solid(joined(bits), poses(start, turn), VEHICLE, gloss=0.35, name="car")]
-    roll = (parameters["distance_m"] - front) / 0.32
+    solids = [Solid(joined(bits), poses(front_m, turn), VEHICLE, gloss=0.35, name="car")]
     for side in (-1, 1):
         for along in (-0.78, -3.3):
-            hub = start + turn @ np.array([side * (CAR_WIDTH_M / 2 - 0.1), 0.32, along])
-            solids.append(Solid(_wheel(), poses(hub, turn @ rotation(0.0, roll)), VEHICLE, name="wheel"))
-    return Arrival(solids, start + np.array([0.0, 0.9, 0.5]))
+            hub = front_m + turn @ np.array([side * (CAR_WIDTH_M / 2 - 0.1), 0.32, along])
+            turns = turn @ rotation(0.0, driven_m / 0.32)
+            solids.append(Solid(_wheel(), poses(hub, turns), VEHICLE, name="wheel"))
+    return solids
 
 
 def _wheel() -> Mesh:

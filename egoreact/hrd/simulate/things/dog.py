@@ -5,6 +5,7 @@ import numpy as np
 from egoreact.hrd.simulate.arrival import ANIMAL, Arrival, Parameters
 from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, ellipsoid, joined, limb, moved, poses
+from egoreact.hrd.simulate.things.quadruped import legs
 from egoreact.motion.skeleton import FPS
 
 _COATS: tuple[Colour, ...] = ((0.42, 0.24, 0.10), (0.10, 0.08, 0.07), (0.62, 0.48, 0.30), (0.35, 0.33, 0.31))
@@ -46,19 +47,8 @@ def dog(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -
     wag = 0.5 * np.sin(2 * np.pi * 3.0 * times_s)
     tail = limb(0.3 * k, 0.03 * k, 0.015 * k, coat, sections=8)
     solids.append(Solid(tail, poses(at((0, 0.08, -0.3)), back @ rotation(wag, -0.7)), ANIMAL, name="tail"))
-    for x, along, phase in ((0.085, 0.2, 0.0), (-0.085, 0.2, np.pi), (0.085, -0.24, np.pi), (-0.085, -0.24, 0.0)):
-        swing = 0.62 * effort * np.sin(stride + phase)
-        bend = 0.9 * effort * np.maximum(np.sin(stride + phase + 1.2), 0.0) + 0.12
-        hip = at((x, -0.02, along))
-        upper = back @ rotation(0.0, np.pi + swing)
-        solids.append(
-            Solid(limb(0.24 * k, 0.062 * k, 0.04 * k, coat, sections=8), poses(hip, upper), ANIMAL, name="leg")
-        )
-        lower = back @ rotation(0.0, np.pi + swing + bend * (1.0 if along < 0 else -0.7))
-        knee = hip + upper[:, :, 1] * 0.24 * k
-        foot = moved(ellipsoid((0.035 * k, 0.025 * k, 0.05 * k), dark, rings=5, sections=8), (0, 0.23 * k, -0.02 * k))
-        shin = joined([limb(0.22 * k, 0.036 * k, 0.026 * k, coat, sections=8), foot])
-        solids.append(Solid(shin, poses(knee, lower), ANIMAL, name="leg"))
+    hips = [(side * 0.085, -0.02, along) for along in (0.2, -0.24) for side in (1, -1)]
+    solids += legs(at, back, stride, effort, hips, coat, dark, k)
     return Arrival(solids, at((0, 0.2, 0.3)))
 
 
