@@ -18,6 +18,7 @@ RECORDED_PACKAGES = (
     "ray",
     "mlflow",
     "embreex",
+    "numba",
 )
 
 

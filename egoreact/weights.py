@@ -37,11 +37,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+class WeightsMismatchError(EgoReactError):
+    """Sound weights of another architecture than this code builds."""
+
+
 def load_into(network: Network, path: Path) -> Network:
     """Loads a state dict whose keys and shapes are exactly the network's.
 
     Raises:
-        EgoReactError: keys are missing or extra, or a shape differs; names up to three of them.
+        WeightsMismatchError: keys are missing or extra, or a shape differs; names up to three of them.
     """
     state, expected = read_tensors(path), network.state_dict()
     problems = [f"{key} is missing" for key in sorted(expected.keys() - state.keys())]
@@ -53,7 +57,7 @@ def load_into(network: Network, path: Path) -> Network:
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise EgoReactError(
+        raise WeightsMismatchError(
             f"does not fit the network: {'; '.join(problems[:3])}{more}",
             where=path,
             remedy="give the weights of this config",

@@ -8,11 +8,12 @@ from typing import Any
 
 from components.promote.registry import RegisteredBundle, Registry
 from egoreact.errors import EgoReactError
-from egoreact.evaluation.decision import Decision, PromotionPolicy, decide
+from egoreact.evaluation.decision import NO_CHAMPION, Decision, PromotionPolicy, decide
 from egoreact.evaluation.record import MetricRecord
 from egoreact.files import write_json
 from egoreact.models.bundle import verify
 from egoreact.training.tracking import end_group
+from egoreact.weights import WeightsMismatchError
 from egoreact.workspace import Workspace
 
 Examine = Callable[[Path], MetricRecord]
@@ -60,8 +61,8 @@ def run(
         )
     registry = Registry(workspace)
     champion = registry.champion()
-    champion_record = _champion_record(registry, champion, challenger, examine)
-    decision = decide(challenger, champion_record, policy)
+    champion_record, unopposed = _champion_record(registry, champion, challenger, examine)
+    decision = decide(challenger, champion_record, policy, unopposed=unopposed)
     tags = {"decision": decision.outcome, "reasons": "; ".join(decision.reasons)}
     if decision.promote:
         registered = registry.register(
@@ -83,12 +84,12 @@ def run(
 
 def _champion_record(
     registry: Registry, champion: RegisteredBundle | None, challenger: MetricRecord, examine: Examine
-) -> MetricRecord | None:
-    """The champion's own figures: from its own files, evaluated now."""
+) -> tuple[MetricRecord | None, str]:
+    """The champion's own figures, from its own files, evaluated now; or none, and why."""
     if champion is None:
-        return None
+        return None, NO_CHAMPION
     if champion.digest == challenger.bundle_digest:
-        return challenger
+        return challenger, ""
     with TemporaryDirectory(prefix="egoreact-champion-") as folder:
         files = Path(folder) / "bundle"
         registry.download(champion.version, files)
@@ -100,10 +101,15 @@ def _champion_record(
                 remedy="go back to a sound version: egoreact rollback --to N",
             )
         print(f"evaluating the champion, version {champion.version}, on today's test set", flush=True)
-        record = examine(files)
+        try:
+            record = examine(files)
+        except (
+            WeightsMismatchError
+        ) as error:  # it was trained by code of another architecture: nothing can run it any more
+            return None, f"the champion, version {champion.version}, cannot run with this code: {error.what}"
     if record.bundle_digest != champion.digest:
         raise ValueError(f"examined bundle {record.bundle_digest}, not the champion's {champion.digest}")
-    return record
+    return record, ""
 
 
 def _write(path: Path, decision: Decision, challenger: MetricRecord, champion: MetricRecord | None) -> None:

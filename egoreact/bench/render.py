@@ -12,7 +12,7 @@ import numpy as np
 from egoreact.bench.rival import Rival
 from egoreact.errors import EgoReactError
 from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig, simulate_clip
-from egoreact.hrd.simulate.render import Artist
+from egoreact.hrd.simulate.picture.render import Artist
 from egoreact.hrd.simulate.simulate import Staged, stage
 from egoreact.motion.skeleton import FPS
 from egoreact.progress import Progress

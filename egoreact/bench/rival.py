@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from egoreact.errors import EgoReactError
-from egoreact.hrd.simulate.bake import bake
-from egoreact.hrd.simulate.raster.scan import NEAR_M
+from egoreact.hrd.simulate.picture.raster.scan import NEAR_M
+from egoreact.hrd.simulate.scenery.bake import bake
 from egoreact.hrd.simulate.simulate import Staged
 from egoreact.hrd.simulate.solids import Solid
 

@@ -87,13 +87,23 @@ class Decision:
         return failed or tuple(check.sentence for check in self.checks)
 
 
-def decide(challenger: MetricRecord, champion: MetricRecord | None, policy: PromotionPolicy | None = None) -> Decision:
+NO_CHAMPION = "there is no champion yet"
+
+
+def decide(
+    challenger: MetricRecord,
+    champion: MetricRecord | None,
+    policy: PromotionPolicy | None = None,
+    *,
+    unopposed: str = NO_CHAMPION,
+) -> Decision:
     """Compares the challenger with its baselines and with the champion.
 
     Args:
         challenger: the new bundle's record.
         champion: the reigning bundle's record, evaluated again today; None when there is no champion yet.
         policy: gates, margin, tolerances; the default one where not given.
+        unopposed: why there is no champion's record.
 
     Returns:
         `already_champion` for the same bundle, else `promote` when every check holds, else `refuse`.
@@ -104,7 +114,7 @@ def decide(challenger: MetricRecord, champion: MetricRecord | None, policy: Prom
         return Decision("already_champion", (Check(True, sentence),))
     checks = _gates(challenger, policy)
     if champion is None:
-        checks.append(Check(True, "there is no champion yet"))
+        checks.append(Check(True, unopposed))
     else:
         checks += _same_examination(challenger, champion) or _comparison(challenger, champion, policy)
     return Decision("promote" if all(check.passed for check in checks) else "refuse", tuple(checks))

@@ -1,6 +1,7 @@
 """Untimed: that each benchmark runs, and says what it should, on the smallest sizes there are."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +23,20 @@ FIELDS = {
 
 
 @pytest.fixture(scope="module")
-def everything() -> dict:
-    return measure_all(
-        "tiny",
-        clips=1,
-        sizes_px=(32, 48),
-        steps=1,
-        tokens=3,
-        sessions=2,
-        parallel_s=0.3,
-        dataset_preset="tiny",
-        dataset_clips=2,
-    )
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EGOREACT_HOME", str(tmp_path_factory.mktemp("home")))  # no release of a person's own
+        yield measure_all(
+            "tiny",
+            clips=1,
+            sizes_px=(32, 48),
+            steps=1,
+            tokens=3,
+            sessions=2,
+            parallel_s=0.3,
+            dataset_preset="tiny",
+            dataset_clips=2,
+        )
 
 
 def test_all_has_its_fields_and_is_json(everything: dict) -> None:

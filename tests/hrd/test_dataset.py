@@ -314,7 +314,9 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(tmp_path):
     folder = tmp_path / "data" / "hrd"
     import resource
 
-    simulate_clip(CONFIG.simulator, "ball_left", 0, "warm", "train")  # compiled code is cached in files larger than that
+    simulate_clip(
+        CONFIG.simulator, "ball_left", 0, "warm", "train"
+    )  # compiled code is cached in files larger than that
     limit = 60_000  # bytes a file: a clip of this size fits, a shard of four does not
     process = start(folder, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     _, error = process.communicate(timeout=60)

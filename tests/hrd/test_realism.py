@@ -22,9 +22,9 @@ from egoreact.hrd.realism import (
     windows_of,
 )
 from egoreact.hrd.simulate import SimulatorConfig
-from egoreact.hrd.simulate.choreography import Choreography, perform
-from egoreact.hrd.simulate.curves import smooth
-from egoreact.hrd.simulate.person import Person
+from egoreact.hrd.simulate.acting.choreography import Choreography, perform
+from egoreact.hrd.simulate.acting.curves import smooth
+from egoreact.hrd.simulate.acting.person import Person
 from egoreact.hrd.simulate.simulate import stage
 from egoreact.motion.export import write_bvh
 from egoreact.motion.skeleton import FPS

@@ -12,6 +12,8 @@ from egoreact.errors import EgoReactError
 from egoreact.evaluation.record import MetricRecord
 from egoreact.models.bundle import verify
 from egoreact.training.tracking import track
+from egoreact.vision.frame_encoder import FrameEncoder, FrameEncoderConfig
+from egoreact.weights import load_into
 from egoreact.workspace import Workspace
 
 MakeBundle = Callable[[int], Path]
@@ -81,6 +83,21 @@ def test_a_worse_bundle_changes_nothing(
     assert decision["outcome"] == "refuse"
     assert any("the champion's 20" in reason for reason in decision["reasons"])
     assert len(Registry(home).versions()) == 1
+
+
+def test_a_champion_of_another_architecture_gives_way(
+    home: Workspace, make_bundle: MakeBundle, promote: Promote
+) -> None:
+    """No code is left that could run it; the challenger still has to pass the gates."""
+    promote(make_bundle(1), 20.0, nobody)
+
+    def examine(bundle: Path) -> MetricRecord:
+        load_into(FrameEncoder(FrameEncoderConfig(pixels_per_patch=2)), bundle / "encoder.safetensors")
+        raise AssertionError("it fits")
+
+    result, decision = promote(make_bundle(2), 30.0, examine)
+    assert result.promoted and decision["champion"] is None
+    assert any("version 1, cannot run with this code" in reason for reason in decision["reasons"])
 
 
 def test_a_bundle_that_fails_the_gates_leaves_no_champion(

@@ -35,7 +35,7 @@ from egoreact.hrd.importers.config import ImportConfig
 from egoreact.hrd.importers.egoego import EgoRecording, behind_the_camera
 from egoreact.hrd.importers.resample import Resampler, moments
 from egoreact.hrd.importers.video import read_recorded, trimmed_alike
-from egoreact.hrd.simulate.kinematics import rotation
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.motion.body import load_body
 from egoreact.motion.camera import R_HEAD_CAMERA
 from egoreact.motion.skeleton import FPS

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from egoreact.hrd.importers.take import heading
-from egoreact.hrd.simulate.kinematics import rotation
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.motion.skeleton import FEET, FPS, HEAD, LEFT_SHOULDER, PELVIS, RIGHT_SHOULDER
 
 BEFORE, AFTER = 8, 28

@@ -16,10 +16,10 @@ from egoreact.hrd.clip import SEGMENTATION_CLASSES
 from egoreact.hrd.importers.deeds import Course, Deed, course_at, deed_after, find_onsets
 from egoreact.hrd.importers.meeting import from_where_one_stands, gap_m, in_view
 from egoreact.hrd.importers.proposals import KINDS, Proposal
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import Arrival
 from egoreact.hrd.simulate.encounters import ENCOUNTERS
-from egoreact.hrd.simulate.kinematics import rotation
-from egoreact.hrd.simulate.places import PlaceKind
+from egoreact.hrd.simulate.scenery.places import PlaceKind
 from egoreact.motion.skeleton import FPS
 
 MIN_CLEARANCE_M = 0.03

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
 from egoreact.hrd.importers.take import heading
-from egoreact.hrd.simulate.kinematics import rotation
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.motion.kinematics import joint_rotations
 from egoreact.motion.skeleton import FPS
 

@@ -8,8 +8,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import Arrival
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Mesh, Solid
 from egoreact.motion.camera import camera_from_head
 from egoreact.motion.skeleton import HEAD, NUM_JOINTS, PARENTS

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from egoreact.hrd.importers.deeds import Course, Deed
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.encounters import ENCOUNTERS
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.motion.skeleton import FPS, HEAD
 
 LONGEST_FLIGHT_S = 2.0

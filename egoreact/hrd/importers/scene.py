@@ -12,11 +12,11 @@ from jaxtyping import Float, UInt8
 
 from egoreact.hrd.importers.explain import Explanation
 from egoreact.hrd.importers.meeting import from_where_one_stands
+from egoreact.hrd.simulate.acting.kinematics import Body, rotation
 from egoreact.hrd.simulate.arrival import OWN_BODY
-from egoreact.hrd.simulate.figures import dress, sample_clothes
-from egoreact.hrd.simulate.kinematics import Body, rotation
-from egoreact.hrd.simulate.places import PlaceKind, make_place
-from egoreact.hrd.simulate.render import render
+from egoreact.hrd.simulate.figures.dress import dress, sample_clothes
+from egoreact.hrd.simulate.picture.render import render
+from egoreact.hrd.simulate.scenery.places import PlaceKind, make_place
 from egoreact.hrd.simulate.solids import Solid
 from egoreact.motion.camera import camera_from_head, intrinsics
 from egoreact.motion.kinematics import joint_rotations

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 
 from egoreact.errors import EgoReactError
-from egoreact.hrd.simulate.kinematics import rotation
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.motion.representation import retarget
 from egoreact.motion.skeleton import (
     BONE_LENGTHS_M,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from egoreact.errors import EgoReactError
 from egoreact.hrd.simulate.encounters import ENCOUNTERS
-from egoreact.hrd.simulate.lens import CameraEffects
+from egoreact.hrd.simulate.picture.lens import CameraEffects
 
 
 @dataclass(frozen=True)

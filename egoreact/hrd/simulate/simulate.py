@@ -7,16 +7,16 @@ import numpy as np
 
 from egoreact.errors import EgoReactError
 from egoreact.hrd.clip import Clip, ClipRecord, Split
+from egoreact.hrd.simulate.acting.choreography import Performance, perform
+from egoreact.hrd.simulate.acting.person import Person, sample_person
 from egoreact.hrd.simulate.arrival import OWN_BODY, Arrival
-from egoreact.hrd.simulate.choreography import Performance, perform
 from egoreact.hrd.simulate.config import SimulatorConfig
 from egoreact.hrd.simulate.encounters import ENCOUNTERS, Encounter
-from egoreact.hrd.simulate.figures import dress, sample_clothes
-from egoreact.hrd.simulate.lens import Camera, sample_camera
-from egoreact.hrd.simulate.person import Person, sample_person
-from egoreact.hrd.simulate.place import Place
-from egoreact.hrd.simulate.places import make_place
-from egoreact.hrd.simulate.render import Images, render
+from egoreact.hrd.simulate.figures.dress import dress, sample_clothes
+from egoreact.hrd.simulate.picture.lens import Camera, sample_camera
+from egoreact.hrd.simulate.picture.render import Images, render
+from egoreact.hrd.simulate.scenery.place import Place
+from egoreact.hrd.simulate.scenery.places import make_place
 from egoreact.motion.camera import camera_from_head, intrinsics
 from egoreact.motion.skeleton import FPS, HEAD
 from egoreact.vision.video import encode_depth, encode_segmentation, encode_video

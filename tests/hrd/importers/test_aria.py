@@ -14,7 +14,7 @@ from egoreact.hrd.importers import ImportConfig, find_recordings, import_recordi
 from egoreact.hrd.importers.amass import Y_UP_FROM_Z_UP
 from egoreact.hrd.importers.aria import read_aria
 from egoreact.hrd.simulate import SimulatorConfig, simulate_clip
-from egoreact.hrd.simulate.kinematics import rotation
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.motion.body import load_body, pose_from_joints
 from egoreact.motion.camera import camera_from_head
 from egoreact.motion.skeleton import FEET, HEAD

@@ -15,8 +15,8 @@ from egoreact.hrd.importers.meeting import from_where_one_stands, gap_m, parts_o
 from egoreact.hrd.importers.proposals import KINDS
 from egoreact.hrd.importers.scene import render_wearer_view
 from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig
-from egoreact.hrd.simulate.kinematics import rotation
-from egoreact.hrd.simulate.person import Person
+from egoreact.hrd.simulate.acting.kinematics import rotation
+from egoreact.hrd.simulate.acting.person import Person
 from egoreact.hrd.simulate.simulate import stage
 from egoreact.hrd.simulate.solids import Solid, box, ellipsoid, joined, poses
 from egoreact.motion.export import write_npz

@@ -15,7 +15,7 @@ from egoreact.hrd.importers.humanml import read_humanml
 from egoreact.hrd.importers.mocap import read_mocap
 from egoreact.hrd.importers.take import heading, retargeted
 from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig
-from egoreact.hrd.simulate.kinematics import rotation
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.simulate import stage
 from egoreact.motion.representation import encode
 from egoreact.motion.skeleton import BONE_LENGTHS_M, PARENTS

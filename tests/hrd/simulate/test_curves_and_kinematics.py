@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from egoreact.hrd.simulate.curves import bump, keyed, lower_envelope, minimum_jerk, soft_minimum
-from egoreact.hrd.simulate.kinematics import Bones, rotation, two_bones
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step, lay_out, pelvis_over
+from egoreact.hrd.simulate.acting.curves import bump, keyed, lower_envelope, minimum_jerk, soft_minimum
+from egoreact.hrd.simulate.acting.kinematics import Bones, rotation, two_bones
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, lay_out, pelvis_over
 from egoreact.motion.skeleton import BONE_LENGTHS_M, FPS
 
 angle = st.floats(-3.0, 3.0)

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from egoreact.hrd.simulate.choreography import HANG, READY, Choreography, perform
-from egoreact.hrd.simulate.curves import keyed
-from egoreact.hrd.simulate.kinematics import Bones
-from egoreact.hrd.simulate.liveliness import bursts, dragged, exertion, jolts, sway
-from egoreact.hrd.simulate.mirror import mirrored
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step, lay_out
+from egoreact.hrd.simulate.acting.choreography import HANG, READY, Choreography, perform
+from egoreact.hrd.simulate.acting.curves import keyed
+from egoreact.hrd.simulate.acting.kinematics import Bones
+from egoreact.hrd.simulate.acting.liveliness import bursts, dragged, exertion, jolts, sway
+from egoreact.hrd.simulate.acting.mirror import mirrored
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, lay_out
 from egoreact.motion.skeleton import FPS, HEAD
 
 TIMES_S = np.arange(400) / FPS

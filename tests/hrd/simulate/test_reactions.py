@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig
-from egoreact.hrd.simulate.choreography import MAX_HEAD_YAW, perform
-from egoreact.hrd.simulate.curves import keyed
+from egoreact.hrd.simulate.acting.choreography import MAX_HEAD_YAW, perform
+from egoreact.hrd.simulate.acting.curves import keyed
 from egoreact.hrd.simulate.simulate import Staged, stage
 from egoreact.hrd.simulate.things.ball import ball_path
 from egoreact.hrd.simulate.things.car import CAR_LENGTH_M, CAR_WIDTH_M, car_path

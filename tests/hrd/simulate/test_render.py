@@ -8,19 +8,20 @@ import pytest
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
-from egoreact.hrd.simulate import SimulatorConfig, paints
+from egoreact.hrd.simulate import SimulatorConfig
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import OWN_BODY, PERSON
-from egoreact.hrd.simulate.figures import dress, sample_clothes
-from egoreact.hrd.simulate.kinematics import rotation
-from egoreact.hrd.simulate.lens import Camera
-from egoreact.hrd.simulate.place import Light, Panel, Place, cut_out
-from egoreact.hrd.simulate.places import PlaceKind, make_place
-from egoreact.hrd.simulate.raster.scan import NEAR_M
-from egoreact.hrd.simulate.render import pixel_rays, render
+from egoreact.hrd.simulate.figures.dress import dress, sample_clothes
+from egoreact.hrd.simulate.figures.skin import shortest_turn, skin_of
+from egoreact.hrd.simulate.figures.tailor import tailored
+from egoreact.hrd.simulate.picture.lens import Camera
+from egoreact.hrd.simulate.picture.raster.scan import NEAR_M
+from egoreact.hrd.simulate.picture.render import pixel_rays, render
+from egoreact.hrd.simulate.scenery import paints
+from egoreact.hrd.simulate.scenery.place import Light, Panel, Place, cut_out
+from egoreact.hrd.simulate.scenery.places import PlaceKind, make_place
 from egoreact.hrd.simulate.simulate import stage
-from egoreact.hrd.simulate.skin import shortest_turn, skin_of
 from egoreact.hrd.simulate.solids import Solid, box, ellipsoid, extrude, f32, lathe, limb, poses
-from egoreact.hrd.simulate.tailor import tailored
 from egoreact.motion.camera import camera_from_head, intrinsics
 
 SIZE = 48

@@ -10,7 +10,7 @@ from egoreact.errors import EgoReactError
 from egoreact.hrd.clip import SEGMENTATION_CLASSES, Clip
 from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig, simulate_clip
 from egoreact.hrd.simulate.arrival import STATIC
-from egoreact.hrd.simulate.lens import CameraEffects
+from egoreact.hrd.simulate.picture.lens import CameraEffects
 from egoreact.hrd.simulate.simulate import stage
 from egoreact.motion.camera import camera_from_head, intrinsics
 from egoreact.motion.skeleton import FPS, HEAD

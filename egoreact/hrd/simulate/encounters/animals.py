@@ -1,12 +1,12 @@
 """Animals that come close."""
 
-from egoreact.hrd.simulate import choreography as pose
+from egoreact.hrd.simulate.acting import choreography as pose
+from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, HandKey
+from egoreact.hrd.simulate.acting.mirror import mirrored
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, stance_m, walk
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.choreography import HANG, Choreography, Hand, HandKey
 from egoreact.hrd.simulate.encounters.encounter import Encounter
-from egoreact.hrd.simulate.mirror import mirrored
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step, stance_m, walk
 from egoreact.hrd.simulate.things.bird import bird
 from egoreact.hrd.simulate.things.cat import HALF_LENGTH_M, cat
 from egoreact.hrd.simulate.things.dog import dog

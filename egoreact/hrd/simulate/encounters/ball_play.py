@@ -1,10 +1,10 @@
 """Balls that are stopped, let past and caught."""
 
-from egoreact.hrd.simulate import choreography as pose
+from egoreact.hrd.simulate.acting import choreography as pose
+from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, HandKey, Reach
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.choreography import HANG, Choreography, Hand, HandKey, Reach
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.things.ball import CATCH_Z_M, TOO_FAST_M_S, TRAP_Z_M
 
 

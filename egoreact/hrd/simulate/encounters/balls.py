@@ -1,12 +1,12 @@
 """Balls that are thrown and rolled at somebody."""
 
-from egoreact.hrd.simulate import choreography as pose
+from egoreact.hrd.simulate.acting import choreography as pose
+from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, HandKey
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.choreography import HANG, Choreography, Hand, HandKey
 from egoreact.hrd.simulate.encounters.ball_play import catch, stop_or_let_roll
 from egoreact.hrd.simulate.encounters.encounter import Encounter
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.things.ball import ball, held_ball, lobbed_ball, rolling_ball
 
 _BALL = {

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from egoreact.hrd.simulate.acting.choreography import Choreography, Performance
+from egoreact.hrd.simulate.acting.person import Person
 from egoreact.hrd.simulate.arrival import Arrival
-from egoreact.hrd.simulate.choreography import Choreography, Performance
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.places import PlaceKind
+from egoreact.hrd.simulate.scenery.places import PlaceKind
 
 Arrive = Callable[[Mapping[str, float], np.random.Generator, np.ndarray], Arrival]
 React = Callable[[Person, Mapping[str, float]], Choreography]

@@ -1,11 +1,11 @@
 """What falls from above."""
 
-from egoreact.hrd.simulate import choreography as pose
+from egoreact.hrd.simulate.acting import choreography as pose
+from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, HandKey
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.choreography import HANG, Choreography, Hand, HandKey
 from egoreact.hrd.simulate.encounters.encounter import Encounter
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.things.rack import falling_box
 from egoreact.hrd.simulate.things.rain import missing, rain
 from egoreact.hrd.simulate.things.sides import EITHER, side_of

@@ -1,12 +1,12 @@
 """What is in the way of somebody who walks."""
 
-from egoreact.hrd.simulate import choreography as pose
+from egoreact.hrd.simulate.acting import choreography as pose
+from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, HandKey
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, walk
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.choreography import HANG, Choreography, Hand, HandKey
 from egoreact.hrd.simulate.encounters.encounter import Encounter
 from egoreact.hrd.simulate.encounters.walking import PACE_S, STRIDE_M, first_foot, halted, walk_on
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step, walk
 from egoreact.hrd.simulate.things.barriers import head_bar, low_obstacle
 from egoreact.hrd.simulate.things.ground import edge, slippery_ground, step_up
 from egoreact.hrd.simulate.things.sides import EITHER, side_of

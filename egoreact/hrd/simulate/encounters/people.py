@@ -2,14 +2,14 @@
 
 import numpy as np
 
+from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, HandKey
+from egoreact.hrd.simulate.acting.curves import Key, keyed
+from egoreact.hrd.simulate.acting.mirror import mirrored
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, stance_m
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.choreography import HANG, Choreography, HandKey
-from egoreact.hrd.simulate.curves import Key, keyed
 from egoreact.hrd.simulate.encounters import meetings
 from egoreact.hrd.simulate.encounters.encounter import Encounter
-from egoreact.hrd.simulate.mirror import mirrored
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step, stance_m
 from egoreact.hrd.simulate.things import others
 from egoreact.hrd.simulate.things.meetings import with_hand
 from egoreact.hrd.simulate.things.somebody import WHO

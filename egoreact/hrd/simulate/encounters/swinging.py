@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from egoreact.hrd.simulate import choreography as pose
+from egoreact.hrd.simulate.acting import choreography as pose
+from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, HandKey, Reach
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.choreography import HANG, Choreography, Hand, HandKey, Reach
 from egoreact.hrd.simulate.encounters.encounter import Encounter
 from egoreact.hrd.simulate.encounters.walking import STRIDE_M, first_foot, halted, walk_on
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.things.door import (
     HELD_S,
     LEAF_M,

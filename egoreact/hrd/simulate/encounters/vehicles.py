@@ -1,12 +1,12 @@
 """Vehicles on the way to where somebody stands."""
 
-from egoreact.hrd.simulate import choreography as pose
+from egoreact.hrd.simulate.acting import choreography as pose
+from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, HandKey
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.choreography import HANG, Choreography, Hand, HandKey
 from egoreact.hrd.simulate.encounters.encounter import Encounter
 from egoreact.hrd.simulate.encounters.walking import first_foot, halted, walk_on
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.things.bicycle import bicycle
 from egoreact.hrd.simulate.things.car import CAR_LENGTH_M, car
 from egoreact.hrd.simulate.things.crossing import crossing_car, heard_s

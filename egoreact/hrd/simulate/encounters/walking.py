@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, STANCE_M, Step
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, STANCE_M, Step
 
 STRIDE_M, PACE_S = 0.56, 0.54
 """Between landings of one foot and the other, of a person of average pace."""

@@ -3,10 +3,10 @@
 import numpy as np
 from jaxtyping import Float64
 
+from egoreact.hrd.simulate.acting.choreography import Performance
+from egoreact.hrd.simulate.acting.curves import minimum_jerk
+from egoreact.hrd.simulate.acting.kinematics import ARMS, rotation
 from egoreact.hrd.simulate.arrival import BALL, Arrival, Parameters, bright
-from egoreact.hrd.simulate.choreography import Performance
-from egoreact.hrd.simulate.curves import minimum_jerk
-from egoreact.hrd.simulate.kinematics import ARMS, rotation
 from egoreact.hrd.simulate.solids import Mesh, Solid, ellipsoid, poses
 
 BALL_GRAVITY = 3.0

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import BAR, OBSTACLE, Arrival, Parameters, bright, still
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, box, ellipsoid, f32, joined, limb, moved, poses
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float64
 
+from egoreact.hrd.simulate.acting.kinematics import ARMS, Body, Bones, Posture, rotation, solve, solve_torso
 from egoreact.hrd.simulate.arrival import VEHICLE, Arrival, Parameters, bright
-from egoreact.hrd.simulate.figures import dress, sample_clothes
-from egoreact.hrd.simulate.kinematics import ARMS, Body, Bones, Posture, rotation, solve, solve_torso
+from egoreact.hrd.simulate.figures.dress import dress, sample_clothes
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, along_bone, box, joined, lathe, limb, moved, poses
 from egoreact.hrd.simulate.things.sides import side_of
 

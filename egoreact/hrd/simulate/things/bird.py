@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import ANIMAL, Arrival, Parameters
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, ellipsoid, joined, limb, moved, poses
 
 _FEATHERS: tuple[Colour, ...] = ((0.04, 0.04, 0.05), (0.30, 0.31, 0.34), (0.75, 0.75, 0.74), (0.24, 0.16, 0.10))

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float64
 
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import VEHICLE, Arrival, Parameters
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, box, extrude, joined, lathe, moved, poses
 
 CAR_LENGTH_M, CAR_WIDTH_M = 4.1, 1.76

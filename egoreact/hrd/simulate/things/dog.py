@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import ANIMAL, Arrival, Parameters
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, ellipsoid, joined, limb, moved, poses
 from egoreact.hrd.simulate.things.quadruped import legs
 from egoreact.motion.skeleton import FPS

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float64
 
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import FIRE, Arrival, Parameters, still
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, box, ellipsoid, joined, moved, poses
 from egoreact.hrd.simulate.things.sides import side_of
 

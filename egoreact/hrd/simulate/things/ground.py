@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import GROUND, Arrival, Parameters, still
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, box, f32, joined, poses
 
 STAGE_HALF_M, STAGE_DEEP_M = 2.3, 5.6

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from egoreact.hrd.simulate.acting.curves import minimum_jerk
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import ANIMAL, Arrival, Parameters
-from egoreact.hrd.simulate.curves import minimum_jerk
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, ellipsoid, joined, moved, poses
 
 _YELLOW: Colour = (0.85, 0.58, 0.03)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from egoreact.hrd.simulate.acting.choreography import HANG, READY, Choreography, Hand, HandKey, Reach
+from egoreact.hrd.simulate.acting.curves import Key, keyed
+from egoreact.hrd.simulate.acting.kinematics import Body
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, stance_m
 from egoreact.hrd.simulate.arrival import Arrival, Parameters
-from egoreact.hrd.simulate.choreography import HANG, READY, Choreography, Hand, HandKey, Reach
-from egoreact.hrd.simulate.curves import Key, keyed
-from egoreact.hrd.simulate.kinematics import Body
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step, stance_m
 from egoreact.hrd.simulate.things.somebody import Spot, Way, performed, reach_to, seen, somebody, way_to
 
 GREET = Hand((-0.10, -0.58, 0.62), (0.35, -0.85, -0.4))

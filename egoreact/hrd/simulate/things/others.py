@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, HandKey, perform
+from egoreact.hrd.simulate.acting.curves import keyed
+from egoreact.hrd.simulate.acting.kinematics import Body
+from egoreact.hrd.simulate.acting.mirror import mirrored
 from egoreact.hrd.simulate.arrival import PERSON, Arrival, Parameters
-from egoreact.hrd.simulate.choreography import HANG, Choreography, Hand, HandKey, perform
-from egoreact.hrd.simulate.curves import keyed
-from egoreact.hrd.simulate.figures import dress, sample_clothes
-from egoreact.hrd.simulate.kinematics import Body
-from egoreact.hrd.simulate.mirror import mirrored
+from egoreact.hrd.simulate.figures.dress import dress, sample_clothes
 from egoreact.hrd.simulate.things.somebody import Spot, Way, face_m, performed, seen, somebody, way_to
 
 POINT = Hand((0.16, 0.30, 0.93), (0.6, -0.8, 0.0))

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float64
 
+from egoreact.hrd.simulate.acting.curves import minimum_jerk
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import OBJECT, STATIC, Arrival, Parameters, still
-from egoreact.hrd.simulate.curves import minimum_jerk
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, box, joined, poses
 from egoreact.hrd.simulate.things.tumbling import tipping, tumble
 

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float64
 
+from egoreact.hrd.simulate.acting.choreography import Performance
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import BRIGHT, OBJECT, Arrival, Parameters
-from egoreact.hrd.simulate.choreography import Performance
-from egoreact.hrd.simulate.kinematics import rotation
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, box, ellipsoid, joined, lathe, moved, poses
 from egoreact.motion.skeleton import PARENTS
 

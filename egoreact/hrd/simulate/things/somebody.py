@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
+from egoreact.hrd.simulate.acting.choreography import Choreography, Reach, perform
+from egoreact.hrd.simulate.acting.curves import Key
+from egoreact.hrd.simulate.acting.kinematics import Body, rotation
+from egoreact.hrd.simulate.acting.person import Person, sample_person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, stance_m
 from egoreact.hrd.simulate.arrival import PERSON, Arrival, Parameters
-from egoreact.hrd.simulate.choreography import Choreography, Reach, perform
-from egoreact.hrd.simulate.curves import Key
-from egoreact.hrd.simulate.figures import dress, sample_clothes
-from egoreact.hrd.simulate.kinematics import Body, rotation
-from egoreact.hrd.simulate.person import Person, sample_person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step, stance_m
+from egoreact.hrd.simulate.figures.dress import dress, sample_clothes
 from egoreact.motion.skeleton import HEAD
 
 WHO = {"who": (0.0, 1e6), "height": (0.93, 1.07)}

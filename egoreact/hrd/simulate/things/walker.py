@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from egoreact.hrd.simulate.acting.choreography import HANG, WAVE_IN, WAVE_OUT, Choreography, HandKey
 from egoreact.hrd.simulate.arrival import Arrival, Parameters
-from egoreact.hrd.simulate.choreography import HANG, WAVE_IN, WAVE_OUT, Choreography, HandKey
 from egoreact.hrd.simulate.things.somebody import Spot, performed, seen, somebody, way_to
 
 

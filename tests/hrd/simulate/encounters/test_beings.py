@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig
-from egoreact.hrd.simulate.choreography import PALM_M, perform
-from egoreact.hrd.simulate.kinematics import Body
+from egoreact.hrd.simulate.acting.choreography import PALM_M, perform
+from egoreact.hrd.simulate.acting.kinematics import Body
 from egoreact.hrd.simulate.simulate import Staged, stage
 from egoreact.hrd.simulate.things import meetings, others
 from egoreact.hrd.simulate.things.bird import bird_path

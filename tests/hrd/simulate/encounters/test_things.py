@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig
+from egoreact.hrd.simulate.acting.choreography import perform
+from egoreact.hrd.simulate.acting.steps import LEFT
 from egoreact.hrd.simulate.arrival import BALL, OBJECT, VEHICLE
-from egoreact.hrd.simulate.choreography import perform
 from egoreact.hrd.simulate.simulate import Staged, stage
-from egoreact.hrd.simulate.steps import LEFT
 from egoreact.hrd.simulate.things import rack
 from egoreact.hrd.simulate.things.ball import BALL_GRAVITY, TOO_FAST_M_S, ball_path, lob_path, rolling_path
 from egoreact.hrd.simulate.things.bicycle import (

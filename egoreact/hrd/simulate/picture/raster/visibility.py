@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from egoreact.hrd.simulate.place import Light
-from egoreact.hrd.simulate.raster.scan import NEAR_M
+from egoreact.hrd.simulate.picture.raster.scan import NEAR_M
+from egoreact.hrd.simulate.scenery.place import Light
 
 
 def in_view(

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from egoreact.hrd.simulate.raster.scan import NOTHING
+from egoreact.hrd.simulate.picture.raster.scan import NOTHING
 
 TABLE = 4096
 FULL = 4.0

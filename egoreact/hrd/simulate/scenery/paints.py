@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from egoreact.hrd.simulate.noise import Noise
-from egoreact.hrd.simulate.place import Paint
+from egoreact.hrd.simulate.scenery.place import Paint
 from egoreact.hrd.simulate.solids import Colour, f32
 
 

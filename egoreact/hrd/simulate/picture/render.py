@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from egoreact.hrd.simulate.bake import bake, light_reaches
-from egoreact.hrd.simulate.lens import Camera, Exposure, noise_table
-from egoreact.hrd.simulate.place import Place
-from egoreact.hrd.simulate.raster.develop import DISPLAY, STILL, blur, develop, find_motion
-from egoreact.hrd.simulate.raster.packing import Packed, pack
-from egoreact.hrd.simulate.raster.scan import FORM, fill, place_vertices, set_up
-from egoreact.hrd.simulate.raster.scenery import Air, Panels, Solids, View
-from egoreact.hrd.simulate.raster.shade import TILE, draw, smooth_edges
-from egoreact.hrd.simulate.raster.shadow_maps import ShadowMapper
-from egoreact.hrd.simulate.raster.visibility import in_view, way_to_floor
+from egoreact.hrd.simulate.picture.lens import Camera, Exposure, noise_table
+from egoreact.hrd.simulate.picture.raster.develop import DISPLAY, STILL, blur, develop, find_motion
+from egoreact.hrd.simulate.picture.raster.packing import Packed, pack
+from egoreact.hrd.simulate.picture.raster.scan import FORM, fill, place_vertices, set_up
+from egoreact.hrd.simulate.picture.raster.scenery import Air, Panels, Solids, View
+from egoreact.hrd.simulate.picture.raster.shade import TILE, draw, smooth_edges
+from egoreact.hrd.simulate.picture.raster.shadow_maps import ShadowMapper
+from egoreact.hrd.simulate.picture.raster.visibility import in_view, way_to_floor
+from egoreact.hrd.simulate.scenery.bake import bake, light_reaches
+from egoreact.hrd.simulate.scenery.place import Place
 from egoreact.hrd.simulate.solids import Solid
 from egoreact.motion.skeleton import FPS
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from egoreact.hrd.simulate import paints
-from egoreact.hrd.simulate.furniture import CLOTHS, WOODS, furnish
-from egoreact.hrd.simulate.place import Light, Paint, Panel, Place
+from egoreact.hrd.simulate.scenery import paints
+from egoreact.hrd.simulate.scenery.furniture import CLOTHS, WOODS, furnish
+from egoreact.hrd.simulate.scenery.place import Light, Paint, Panel, Place
+from egoreact.hrd.simulate.scenery.surfaces import X, Y, Z, block, panel, pick
 from egoreact.hrd.simulate.solids import Colour
-from egoreact.hrd.simulate.surfaces import X, Y, Z, block, panel, pick
 
 _WALLS: tuple[Colour, ...] = (
     (0.72, 0.69, 0.62), (0.62, 0.68, 0.70), (0.66, 0.70, 0.60), (0.74, 0.66, 0.60), (0.68, 0.66, 0.72), (0.76, 0.75, 0.72),

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.signal import bilinear, lfilter
 
-from egoreact.hrd.simulate.curves import smooth
+from egoreact.hrd.simulate.acting.curves import smooth
 from egoreact.motion.skeleton import FPS
 
 _LOWEST_HZ, _HIGHEST_HZ, _SINES = 0.15, 5.5, 14

@@ -5,9 +5,9 @@ from typing import Literal, assert_never
 
 import numpy as np
 
-from egoreact.hrd.simulate.indoors import make_room
-from egoreact.hrd.simulate.outdoors import make_street
-from egoreact.hrd.simulate.place import Place, cut_out
+from egoreact.hrd.simulate.scenery.indoors import make_room
+from egoreact.hrd.simulate.scenery.outdoors import make_street
+from egoreact.hrd.simulate.scenery.place import Place, cut_out
 
 PlaceKind = Literal["room", "street", "road"]
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
-from egoreact.hrd.simulate.place import Place
-from egoreact.hrd.simulate.raster.scenery import Panels
+from egoreact.hrd.simulate.picture.raster.scenery import Panels
+from egoreact.hrd.simulate.scenery.place import Place
 from egoreact.hrd.simulate.solids import f32
 
 _LEVELS = 5

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from egoreact.hrd.simulate.kinematics import Bones
+from egoreact.hrd.simulate.acting.kinematics import Bones
 
 
 @dataclass(frozen=True)

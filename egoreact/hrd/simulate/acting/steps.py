@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from egoreact.hrd.simulate.curves import bump, minimum_jerk, smooth
-from egoreact.hrd.simulate.kinematics import Bones, rotation
+from egoreact.hrd.simulate.acting.curves import bump, minimum_jerk, smooth
+from egoreact.hrd.simulate.acting.kinematics import Bones, rotation
 from egoreact.motion.skeleton import FPS
 
 LEFT, RIGHT = 0, 1

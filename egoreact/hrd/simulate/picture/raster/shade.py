@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from egoreact.hrd.simulate.raster.scan import NOTHING
+from egoreact.hrd.simulate.picture.raster.scan import NOTHING
 
 # Nothing here allocates: without counting references to the thirty arrays that are passed on, a pixel takes an eighth of the time.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32
 from numba import njit
 
-from egoreact.hrd.simulate.kinematics import ARMS, LEGS, Body
-from egoreact.hrd.simulate.tailor import tailored
+from egoreact.hrd.simulate.acting.kinematics import ARMS, LEGS, Body
+from egoreact.hrd.simulate.figures.tailor import tailored
 from egoreact.motion.mannequin import SMPLX_PARENTS
 from egoreact.motion.skeleton import HEAD, NUM_JOINTS
 

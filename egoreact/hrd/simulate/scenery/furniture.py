@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from egoreact.hrd.simulate import paints
-from egoreact.hrd.simulate.place import Panel
+from egoreact.hrd.simulate.scenery import paints
+from egoreact.hrd.simulate.scenery.place import Panel
+from egoreact.hrd.simulate.scenery.surfaces import block, pick, standing
 from egoreact.hrd.simulate.solids import Colour, Solid, box, ellipsoid, joined, lathe, limb, moved
-from egoreact.hrd.simulate.surfaces import block, pick, standing
 
 WOODS: tuple[Colour, ...] = ((0.42, 0.25, 0.13), (0.52, 0.35, 0.20), (0.30, 0.17, 0.09), (0.60, 0.46, 0.30))
 CLOTHS: tuple[Colour, ...] = (

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from egoreact.hrd.simulate import paints
-from egoreact.hrd.simulate.place import Light, Paint, Panel, Place
+from egoreact.hrd.simulate.scenery import paints
+from egoreact.hrd.simulate.scenery.place import Light, Paint, Panel, Place
+from egoreact.hrd.simulate.scenery.surfaces import X, Y, Z, block, panel, pick, rgb, standing
 from egoreact.hrd.simulate.solids import Colour, Solid, box, ellipsoid, joined, lathe, limb, moved
-from egoreact.hrd.simulate.surfaces import X, Y, Z, block, panel, pick, rgb, standing
 
 _FRONTS: tuple[Colour, ...] = (
     (0.50, 0.24, 0.16), (0.66, 0.58, 0.44), (0.60, 0.60, 0.58), (0.46, 0.40, 0.34), (0.62, 0.46, 0.36), (0.70, 0.66, 0.58),

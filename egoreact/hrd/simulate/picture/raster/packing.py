@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from egoreact.hrd.simulate.place import Place
+from egoreact.hrd.simulate.scenery.place import Place
 from egoreact.hrd.simulate.solids import Solid
 
 

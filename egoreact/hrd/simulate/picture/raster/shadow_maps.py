@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from egoreact.hrd.simulate.place import Light
-from egoreact.hrd.simulate.raster.packing import Packed
-from egoreact.hrd.simulate.raster.scan import fill, place_vertices, set_up
-from egoreact.hrd.simulate.raster.scenery import Shadows
+from egoreact.hrd.simulate.picture.raster.packing import Packed
+from egoreact.hrd.simulate.picture.raster.scan import fill, place_vertices, set_up
+from egoreact.hrd.simulate.picture.raster.scenery import Shadows
+from egoreact.hrd.simulate.scenery.place import Light
 
 _SIDE = 144
 _SUN_M = 200.0

@@ -10,11 +10,21 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float64
 
-from egoreact.hrd.simulate.curves import Key, keyed, smooth
-from egoreact.hrd.simulate.kinematics import ARMS, Body, Bones, Posture, Torso, rotation, solve, solve_torso, two_bones
-from egoreact.hrd.simulate.liveliness import bursts, dragged, exertion, jolts, sway
-from egoreact.hrd.simulate.person import Person
-from egoreact.hrd.simulate.steps import LEFT, RIGHT, Step, ground_under, lay_out, pelvis_over
+from egoreact.hrd.simulate.acting.curves import Key, keyed, smooth
+from egoreact.hrd.simulate.acting.kinematics import (
+    ARMS,
+    Body,
+    Bones,
+    Posture,
+    Torso,
+    rotation,
+    solve,
+    solve_torso,
+    two_bones,
+)
+from egoreact.hrd.simulate.acting.liveliness import bursts, dragged, exertion, jolts, sway
+from egoreact.hrd.simulate.acting.person import Person
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, ground_under, lay_out, pelvis_over
 from egoreact.motion.skeleton import FPS
 
 MAX_HEAD_YAW, MAX_HEAD_PITCH = np.radians(35.0), np.radians(32.0)

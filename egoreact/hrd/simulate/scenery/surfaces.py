@@ -3,7 +3,7 @@
 import numpy as np
 
 from egoreact.hrd.simulate.arrival import STATIC
-from egoreact.hrd.simulate.place import Paint, Panel
+from egoreact.hrd.simulate.scenery.place import Paint, Panel
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, poses
 
 X, Y, Z = np.eye(3)

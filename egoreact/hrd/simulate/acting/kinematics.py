@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from egoreact.hrd.simulate.curves import lower_envelope, soft_minimum
+from egoreact.hrd.simulate.acting.curves import lower_envelope, soft_minimum
 from egoreact.motion.skeleton import BONE_LENGTHS_M, NUM_JOINTS
 
 # Directions from parent to joint of a person standing upright; the reference rest pose is none anybody can stand in.

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from egoreact.hrd.simulate.choreography import Choreography, Reach
-from egoreact.hrd.simulate.curves import Key
+from egoreact.hrd.simulate.acting.choreography import Choreography, Reach
+from egoreact.hrd.simulate.acting.curves import Key
 
 
 def mirrored(c: Choreography) -> Choreography:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from egoreact.hrd.simulate.kinematics import Body
-from egoreact.hrd.simulate.skin import head_size, skin_of
+from egoreact.hrd.simulate.acting.kinematics import Body
+from egoreact.hrd.simulate.figures.skin import head_size, skin_of
+from egoreact.hrd.simulate.figures.tailor import SKIN, tailored
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, ellipsoid, joined, moved, poses
-from egoreact.hrd.simulate.tailor import SKIN, tailored
 from egoreact.motion.skeleton import HEAD
 
 _SKINS: tuple[Colour, ...] = (

@@ -1,0 +1,1 @@
+"""How people move: a choreography of steps, hands and gaze, performed by a body of bones."""

@@ -1,0 +1,1 @@
+"""How people look: the mannequin skinned to a moving body, and its clothes."""

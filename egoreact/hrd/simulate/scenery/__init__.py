@@ -1,0 +1,1 @@
+"""Where encounters happen: rooms, halls, streets, parks and roads, painted and lit."""
