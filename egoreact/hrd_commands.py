@@ -100,8 +100,18 @@ def hrd_import(
         print(f"left out {len(imported.problems)}, first: {imported.problems[0]}", file=sys.stderr)
 
 
-def hrd_encounters() -> None:
-    """List the kinds of encounter that the simulator knows."""
+def hrd_encounters(*, sheet: Path | None = None) -> None:
+    """List the kinds of encounter that the simulator knows.
+
+    Args:
+        sheet: file for a picture of each, .png or .jpg; half a minute.
+    """
+    if sheet is not None:
+        from egoreact.hrd.encounter_sheet import write_encounter_sheet
+
+        write_encounter_sheet(sheet)
+        print(sheet)
+        return
     from rich.console import Console
     from rich.table import Table
 

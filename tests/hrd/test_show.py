@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from egoreact.errors import EgoReactError
+from egoreact.hrd import encounter_sheet
 from egoreact.hrd.clip import Clip
 from egoreact.hrd.plots import CLASS_COLOURS
 from egoreact.hrd.rerun_recording import write_recording
 from egoreact.hrd.shards import write_manifest, write_shard
 from egoreact.hrd.show import BAD, GOOD, MOMENTS, contact_sheet, eventful_moments, find_clip, write_sheet
-from egoreact.hrd.simulate import SimulatorConfig, simulate_clip
+from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig, simulate_clip
 from egoreact.hrd_commands import hrd_show
 from egoreact.motion.camera import project
 from egoreact.motion.skeleton import HEAD
@@ -131,3 +132,15 @@ def test_without_rerun_one_line_says_what_to_install(clip, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "rerun", None)
     with pytest.raises(EgoReactError, match=r'install it with: pip install "egoreact\[look\]"'):
         write_recording(clip, tmp_path / "clip.rrd")
+
+
+def test_the_sheet_of_encounters_shows_every_kind(tmp_path, monkeypatch):
+    few = {name: ENCOUNTERS[name] for name in ("ball_left", "car", "hug")}
+    monkeypatch.setattr(encounter_sheet, "ENCOUNTERS", few)
+    path = tmp_path / "sheet.png"
+    encounter_sheet.write_encounter_sheet(path, image_size_px=32)
+    sheet = cv2.imread(str(path))
+    shown = [sheet[8:40, 8 + 40 * k : 40 + 40 * k] for k in range(4)]
+    assert [picture.std() > 5 for picture in shown] == [True, True, True, False]
+    with pytest.raises(EgoReactError, match="no name of a picture"):
+        encounter_sheet.write_encounter_sheet(tmp_path / "sheet.txt")
