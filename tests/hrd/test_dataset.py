@@ -222,10 +222,10 @@ def test_an_import_meanwhile_loses_nothing(built, make_clip, monkeypatch):
 # --- stopping --------------------------------------------------------------------------------------------------------------
 
 
-def start(folder: Path, workers: int = 1, **more: object) -> subprocess.Popen[str]:
+def start(folder: Path, workers: int = 1, clips: int = 8, **more: object) -> subprocess.Popen[str]:
     program = folder.parent / "build.py"
     program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(PROGRAM.format(train=8, workers=workers))
+    program.write_text(PROGRAM.format(train=clips, workers=workers))
     command = [sys.executable, str(program), str(folder)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, **more)  # type: ignore[call-overload, no-any-return]
@@ -242,19 +242,23 @@ def wait_for(condition, seconds: float = 60.0) -> None:
 def test_a_stopped_build_goes_on_where_it_stopped(tmp_path, how, capfd):
     folder = tmp_path / "data" / "hrd"
     place = folder / BUILDING
-    process = start(folder, workers=2)
+    process = start(folder, workers=2, clips=24)
     wait_for(lambda: (place / "train-00000.tar.json").is_file() and any(place.glob("[!.]*.clip")))
+    process.send_signal(signal.SIGSTOP)  # small clips are fast: it must not finish while the workers are looked up
     worker = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
     process.send_signal(how)
+    process.send_signal(signal.SIGCONT)
     process.wait(timeout=30)
     wait_for(lambda: not any(Path(f"/proc/{child}").exists() and is_running(child) for child in worker))
     assert not names(folder) - {BUILDING}  # nothing half-written, and nothing that looks finished
     done = shards_of(place), {path.name: path.stat().st_mtime_ns for path in place.glob("[!.]*.clip")}
-    config = replace(CONFIG, train_clips=8, val_clips=0, test_clips=0, clips_per_shard=4)
+    config = replace(CONFIG, train_clips=24, val_clips=0, test_clips=0, clips_per_shard=4)
     built = build_dataset(config, folder, workers=1)
-    assert built.clips_rendered == 8 - 4 - len(done[1])
+    in_shards = 4 * len(done[0])  # of these the last may still lie beside their shard
+    waiting = sum(int(name.split("-")[2]) >= in_shards for name in done[1])
+    assert 0 < built.clips_rendered == 24 - in_shards - waiting
     assert shards_of(folder).items() >= done[0].items()
-    assert names(folder) == {"train-00000.tar", "train-00001.tar", "manifest.parquet", RECIPE}
+    assert names(folder) == {*(f"train-{k:05d}.tar" for k in range(6)), "manifest.parquet", RECIPE}
     whole = tmp_path / "whole"
     build_dataset(config, whole, workers=1)
     assert manifest_digest(whole) == manifest_digest(folder)

@@ -29,7 +29,11 @@ def test_later_frames_change_no_earlier_motion(untrained_bundle, frames, changed
     changed_motion = react_to_frames(untrained_bundle, other, seed=3)
     before = -(-changed // 4) * 4  # the next frame that is perceived
     assert np.array_equal(motion.joints_m[:before], changed_motion.joints_m[:before])
-    assert not np.array_equal(motion.tokens, changed_motion.tokens)
+
+
+def test_what_is_seen_decides_what_is_done(untrained_bundle, frames):
+    motion, other = (react_to_frames(untrained_bundle, seen, seed=3) for seen in (frames, 255 - frames))
+    assert not np.array_equal(motion.tokens, other.tokens)
 
 
 def test_a_stream_equals_the_whole_clip(untrained_bundle, frames):
