@@ -26,6 +26,7 @@ CONFIG = DatasetConfig(
     simulator=SimulatorConfig(frames=21, image_size_px=32), train_clips=3, val_clips=1, test_clips=2, clips_per_shard=2
 )
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from egoreact.errors import EgoReactError
@@ -33,6 +34,7 @@ from egoreact.hrd.dataset import DatasetConfig, build_dataset
 from egoreact.hrd.simulate import SimulatorConfig
 CONFIG = DatasetConfig(simulator=SimulatorConfig(frames=21, image_size_px=32), train_clips={train}, val_clips=0, test_clips=0, clips_per_shard=4)
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script starts with it ignored
     try:
         build_dataset(CONFIG, Path(sys.argv[1]), workers={workers})
     except EgoReactError as error:
