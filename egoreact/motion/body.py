@@ -20,7 +20,7 @@ from smplx.lbs import batch_rigid_transform, blend_shapes, lbs, vertices2joints
 
 from egoreact.errors import EgoReactError
 from egoreact.motion import kinematics, mannequin
-from egoreact.motion.skeleton import HEAD, NUM_JOINTS, PARENTS
+from egoreact.motion.skeleton import HEAD, NUM_JOINTS
 from egoreact.workspace import Workspace
 
 _EYES = (23, 24)
@@ -197,34 +197,6 @@ def pose_from_joints(
         "body_pose": vectors[:, 1:].reshape(len(vectors), 63),
         "transl": (np.asarray(joints_m)[:, 0] - pelvis_m).astype(np.float32),
     }
-
-
-def mesh_from_joints(
-    joints_m: Float[np.ndarray, "frames 22 3"],
-    head_rotation: Float[np.ndarray, "frames 3 3"] | None = None,
-    *,
-    low_poly: bool = True,
-) -> Float32[np.ndarray, "frames vertices 3"]:
-    """The mannequin's skin around given joints; its faces are `mannequin.build(low_poly=…).faces`.
-
-    Every joint is where it is given, limbs as long as they are given, and the body as stout as its bones are long.
-    """
-    body = mannequin.build(low_poly=low_poly)
-    joints = torch.as_tensor(np.asarray(joints_m, dtype=np.float32))
-    head = None if head_rotation is None else torch.as_tensor(np.asarray(head_rotation, dtype=np.float32))
-    rotations = kinematics.joint_rotations(joints, head_rotation=head)
-    rest_m = torch.as_tensor(body.rest_joints_m)
-    lengths_m = (joints[:, 1:] - joints[:, list(PARENTS[1:])]).norm(dim=-1)
-    rest_lengths_m = (rest_m[1:NUM_JOINTS] - rest_m[list(PARENTS[1:])]).norm(dim=-1)
-    size = lengths_m.sum(-1).mean() / rest_lengths_m.sum()
-    # Jaw and eyes go along with the head, fingers with the wrists.
-    carrier = [*range(NUM_JOINTS), 15, 15, 15, *[20] * 15, *[21] * 15]
-    turned = rotations[:, carrier] * size
-    moved_m = joints[:, carrier] - (turned @ rest_m[carrier][..., None])[..., 0]
-    transforms = torch.cat([turned, moved_m[..., None]], dim=-1)
-    blended = torch.einsum("vj,tjk->tvk", torch.as_tensor(body.weights), transforms.flatten(-2)).unflatten(-1, (3, 4))
-    skin_m = (blended[..., :3] @ torch.as_tensor(body.vertices_m)[..., None])[..., 0] + blended[..., 3]
-    return skin_m.numpy()
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,6 @@ from egoreact.motion.body import (
     body_joints,
     load_body,
     mannequin_file,
-    mesh_from_joints,
     pose_from_joints,
     write_mannequin,
 )
@@ -186,33 +185,6 @@ def test_pose_from_joints_poses_the_same_joints():
     again = load_body().forward(**pose)
     np.testing.assert_allclose(again.joints_m, motion.joints_m, atol=1e-5)
     np.testing.assert_allclose(again.head_rotation, motion.head_rotation, atol=1e-5)
-
-
-@pytest.mark.parametrize("low_poly", [False, True])
-def test_mesh_follows_the_joints(low_poly):
-    body = mannequin.build(low_poly=low_poly)
-    joints_m = random_motion(4, 5).numpy()
-    skin_m = mesh_from_joints(joints_m, low_poly=low_poly)
-    assert skin_m.shape == (5, len(body.vertices_m), 3) and np.isfinite(skin_m).all()
-    # Skull, forearm and shin go where their joints go, rigidly.
-    for joint, reach_m in ((15, 0.25), (18, 0.3), (5, 0.45)):
-        mine = body.weights[:, joint] > 0.97
-        at_rest_m = np.linalg.norm(body.vertices_m[mine] - body.rest_joints_m[joint], axis=1)
-        posed_m = np.linalg.norm(skin_m[:, mine] - joints_m[:, None, joint], axis=2)
-        assert mine.sum() > 3 and posed_m.max() < reach_m
-        np.testing.assert_allclose(posed_m, np.tile(at_rest_m, (5, 1)), atol=0.012)
-    child = mesh_from_joints(joints_m * 0.6, low_poly=low_poly)
-    np.testing.assert_allclose(child, skin_m * 0.6, atol=1e-4)
-
-
-def test_mesh_turns_its_head_where_that_is_known():
-    joints_m = random_motion(5, 3).numpy()
-    turned = np.tile(np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0.0]]), (3, 1, 1))  # looks along +x
-    body = mannequin.build(low_poly=True)
-    skin_m = mesh_from_joints(joints_m, turned)
-    nose = np.argmax(body.vertices_m[:, 2] * (body.weights[:, 15] > 0.9))
-    ahead_m = skin_m[:, nose] - joints_m[:, 15]
-    assert (ahead_m[:, 0] > 0.1).all() and (np.abs(ahead_m[:, 2]) < 0.03).all()
 
 
 def test_kinematics_there_and_back():
