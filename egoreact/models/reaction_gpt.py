@@ -7,11 +7,16 @@ keeps window − 1 keys and values, so memory and time per token stay the same f
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache, MistralConfig, MistralModel
+
+
+Sense = Literal["semantic", "depth", "velocity"]
+SENSES: tuple[Sense, ...] = ("semantic", "depth", "velocity")
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class ReactionGPTConfig:
     """Tokens that attention reaches back, 0.2 s each."""
     depth_channels: tuple[int, ...] = (32, 64, 128)
     """Of the stride-2 convolutions over the depth map."""
+    senses: tuple[Sense, ...] = SENSES
+    """What is told beside the past tokens, in this order; an ablation leaves some out."""
     dropout: float = 0.2
     condition_drop: float = 0.1
     """How often training hides what is seen from a whole clip, for classifier-free guidance."""
@@ -82,11 +89,14 @@ class ReactionGPT(nn.Module):
         self.config = config
         width = config.width
         self.token = nn.Embedding(config.codebook_size + 1, width)
-        self.semantic = nn.Sequential(nn.LayerNorm(config.semantic_dim), nn.Linear(config.semantic_dim, width))
-        self.depth = DepthBranch(config.depth_channels, width)
-        self.velocity = nn.Sequential(nn.Linear(3, width), nn.GELU(), nn.Linear(width, width))
-        self.unseen = nn.Parameter(torch.zeros(2 * width))
-        self.fuse = nn.Linear(4 * width, width)
+        if "semantic" in config.senses:
+            self.semantic = nn.Sequential(nn.LayerNorm(config.semantic_dim), nn.Linear(config.semantic_dim, width))
+        if "depth" in config.senses:
+            self.depth = DepthBranch(config.depth_channels, width)
+        if "velocity" in config.senses:
+            self.velocity = nn.Sequential(nn.Linear(3, width), nn.GELU(), nn.Linear(width, width))
+        self.unseen = nn.Parameter(torch.zeros(len(set(config.senses) - {"velocity"}) * width))
+        self.fuse = nn.Linear((1 + len(config.senses)) * width, width)
         self.dropout = nn.Dropout(config.dropout)
         self.trunk = MistralModel(
             MistralConfig(
@@ -110,14 +120,23 @@ class ReactionGPT(nn.Module):
         self, inputs: GPTInputs, *, cache: DynamicCache | None = None
     ) -> Float[Tensor, "batch n codebook_size"]:
         """Logits of token_t for each t given. With a cache, t goes on where the cache ends, and the cache is extended."""
-        seen = torch.cat([self.semantic(inputs.semantic), self._depth(inputs.depth_m)], dim=-1)
-        seen = torch.where(inputs.seen[:, None, None], seen, self.unseen)
-        velocity = self.velocity(inputs.head_velocity_m * VELOCITY_SCALE)
-        x = self.fuse(torch.cat([self.token(inputs.previous_token), seen, velocity], dim=-1))
+        parts = [self.token(inputs.previous_token), *self._seen(inputs)]
+        if "velocity" in self.config.senses:
+            parts.append(self.velocity(inputs.head_velocity_m * VELOCITY_SCALE))
+        x = self.fuse(torch.cat(parts, dim=-1))
         hidden = self.trunk(
             inputs_embeds=self.dropout(x), past_key_values=cache, use_cache=cache is not None
         ).last_hidden_state
         return self.head(self.dropout(hidden))
+
+    def _seen(self, inputs: GPTInputs) -> list[Float[Tensor, "batch n width_of_seen"]]:
+        """What frame 4t shows, where the model looks at all."""
+        parts = []
+        if "semantic" in self.config.senses:
+            parts.append(self.semantic(inputs.semantic))
+        if "depth" in self.config.senses:
+            parts.append(self._depth(inputs.depth_m))
+        return [torch.where(inputs.seen[:, None, None], torch.cat(parts, dim=-1), self.unseen)] if parts else []
 
     def _depth(self, depth_m: Float[Tensor, "batch n side side"]) -> Float[Tensor, "batch n width"]:
         return self.depth(depth_m.flatten(0, 1)).unflatten(0, depth_m.shape[:2])

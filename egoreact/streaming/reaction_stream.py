@@ -47,9 +47,17 @@ class ReactionStream:
         self.head_velocity_m = torch.zeros(batch, 3)
 
     @torch.inference_mode()
-    def choose(self, frame: FrameFeatures) -> Int[Tensor, "batch"]:
-        """Draws token_t from what frame 4t shows, the tokens so far and the decoded motion so far."""
+    def choose(
+        self, frame: FrameFeatures, head_velocity_m: Float[Tensor, "batch 3"] | None = None
+    ) -> Int[Tensor, "batch"]:
+        """Draws token_t from what frame 4t shows, the tokens so far and the decoded motion so far.
+
+        Args:
+            head_velocity_m: V_{t−1} to use in place of the decoded motion's: an experiment's upper bound.
+        """
         batch = len(self.tokens)
+        if head_velocity_m is not None:
+            self.head_velocity_m = head_velocity_m
         inputs = GPTInputs(
             previous_token=self.tokens[:, None],
             semantic=frame.semantic[:, None],
@@ -79,6 +87,6 @@ class ReactionStream:
         self.head_velocity_m = joints_m[:, -1, HEAD] - joints_m[:, -2, HEAD]
         return MotionStep(self.tokens, features, joints_m, used)
 
-    def step(self, frame: FrameFeatures) -> MotionStep:
-        self.choose(frame)
+    def step(self, frame: FrameFeatures, head_velocity_m: Float[Tensor, "batch 3"] | None = None) -> MotionStep:
+        self.choose(frame, head_velocity_m)
         return self.decode()

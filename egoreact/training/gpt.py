@@ -7,6 +7,7 @@ same path that inference takes. The share replaced grows over training (a schedu
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -30,6 +31,9 @@ class GPTTrainingConfig:
     """Largest share of a clip's past tokens that is replaced."""
     ramp_steps: int = 500
     """Steps over which the share grows from none to its largest."""
+    velocity: Literal["decoded", "true"] = "decoded"
+    """Motion that V is taken from: what the shown tokens decode to, as at inference; or the truth, which inference never
+    has: the upper bound that ablations compare with."""
     label_smoothing: float = 0.05
     feature_noise: float = 0.05
     """Standard deviation of noise on the semantic vectors, as a fraction of their own."""
@@ -79,10 +83,11 @@ class ReactionLearner(Learner):
         replaced = draws.uniform("which", count) < draws.uniform("share", 1) * share
         shown = torch.where(replaced, draws.integers("code", self.module.config.codebook_size, count), part.tokens)
         noise = draws.normal("noise", *part.semantic.shape[1:]) * self.config.feature_noise
+        followed = shown if self.config.velocity == "decoded" else part.tokens
         return {
             "tokens": part.tokens,
             "shown": shown,
-            "velocity": head_velocity_of(shown, self.tokenizer, self.normaliser),
+            "velocity": head_velocity_of(followed, self.tokenizer, self.normaliser),
             "semantic": part.semantic + noise * self.spread,
             "depth_m": part.depth_m.float(),
             "valid": part.valid,
