@@ -15,6 +15,7 @@ from pathlib import Path
 from egoreact import __version__
 from egoreact.bench.commands import COMMANDS as BENCH_COMMANDS
 from egoreact.errors import EgoReactError
+from egoreact.explain.commands import COMMANDS as EXPLAIN_COMMANDS
 from egoreact.hrd_commands import COMMANDS as HRD_COMMANDS
 
 Command = Callable[..., None]
@@ -24,7 +25,7 @@ SECTIONS = {
     "Serve and look": ("serve", "ui"),
     "Train": ("pipeline", "rollback", "release"),
     "Data": ("hrd",),
-    "Measure": ("bench",),
+    "Measure and understand": ("evaluate", "experiment", "explain", "bench"),
 }
 """Headings of the table of contents, by a command's first word."""
 
@@ -59,6 +60,7 @@ COMMANDS: dict[str, Command] = {
     "react": react,
     **HRD_COMMANDS,
     **BENCH_COMMANDS,
+    **EXPLAIN_COMMANDS,
 }
 
 
