@@ -15,6 +15,8 @@ from pathlib import Path
 from egoreact import __version__
 from egoreact.bench.commands import COMMANDS as BENCH_COMMANDS
 from egoreact.errors import EgoReactError
+from egoreact.evaluation_commands import COMMANDS as EVALUATION_COMMANDS
+from egoreact.experiment_commands import COMMANDS as EXPERIMENT_COMMANDS
 from egoreact.explain.commands import COMMANDS as EXPLAIN_COMMANDS
 from egoreact.hrd_commands import COMMANDS as HRD_COMMANDS
 
@@ -25,7 +27,7 @@ SECTIONS = {
     "Serve and look": ("serve", "ui"),
     "Train": ("pipeline", "rollback", "release"),
     "Data": ("hrd",),
-    "Measure and understand": ("evaluate", "experiment", "explain", "bench"),
+    "Measure and understand": ("evaluate", "evaluator", "experiment", "explain", "bench"),
 }
 """Headings of the table of contents, by a command's first word."""
 
@@ -60,6 +62,8 @@ COMMANDS: dict[str, Command] = {
     "react": react,
     **HRD_COMMANDS,
     **BENCH_COMMANDS,
+    **EVALUATION_COMMANDS,
+    **EXPERIMENT_COMMANDS,
     **EXPLAIN_COMMANDS,
 }
 

@@ -55,7 +55,7 @@ def hrd_import(
     video_start_us: int | None = None,
     folder: Path | None = None,
 ) -> None:
-    """Bring in recordings of your own as clips in new shards: video with body motion, or motion alone, whose view is rendered.
+    """Bring in recordings of your own as clips in new shards: video with body motion, or motion alone, whose view is made.
 
     What is laid out how, format by format, with examples: docs/recordings.md.
 

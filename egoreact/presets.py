@@ -4,7 +4,6 @@ The same code runs all three: `tiny` in seconds (tests), `demo` in minutes on tw
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from egoreact.errors import EgoReactError
 from egoreact.evaluation.decision import PromotionPolicy
+from egoreact.evaluation.examine import EvaluationConfig
 from egoreact.files import sha256_json
 from egoreact.hrd.dataset import DatasetConfig
 from egoreact.hrd.simulate import SimulatorConfig
@@ -24,6 +24,7 @@ from egoreact.training.evaluator import EvaluatorTrainingConfig
 from egoreact.training.gpt import GPTTrainingConfig
 from egoreact.training.loop import LoopConfig
 from egoreact.training.vqvae import TokenizerTrainingConfig
+from egoreact.vision.backbones import BackbonesConfig
 from egoreact.vision.dinov2 import ViTConfig
 from egoreact.vision.frame_encoder import FrameEncoderConfig
 
@@ -37,15 +38,6 @@ EIGHT_KINDS = ("ball_left", "ball_right", "ball_high", "low_obstacle", "head_bar
 class GateConfig:
     max_failing_fraction: float = 0.05
     """A run stops where more of the clips than this fail the alignment gate."""
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    repeats: int = 20
-    multimodality_conditions: int = 100
-    multimodality_samples: int = 30
-    latency_sessions: int = 5
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -166,8 +158,8 @@ def demo(seed: int = 0) -> RunConfig:
         ),
         encoder=EncoderTrainingConfig(model=FrameEncoderConfig(vit=vit, pixels_per_patch=2), every=4),
         encoder_loop=LoopConfig(
-            steps=550, batch_size=64, learning_rate=1e-3, warmup_steps=50, decay_at=440, decay_factor=0.1, grad_clip=5.0,
-            checkpoint_every=275, seed=seed,
+            steps=900, batch_size=32, learning_rate=1e-3, warmup_steps=80, decay_at=720, decay_factor=0.1, grad_clip=5.0,
+            checkpoint_every=450, seed=seed,
         ),
         tokenizer=TokenizerTrainingConfig(
             model=VQVAEConfig(width=128, code_dim=64, codebook_size=128, residual_blocks=2), window_frames=80
@@ -179,13 +171,13 @@ def demo(seed: int = 0) -> RunConfig:
         gpt=GPTTrainingConfig(
             model=ReactionGPTConfig(
                 semantic_dim=128, codebook_size=128, width=128, layers=4, heads=4, feedforward=384, window=20,
-                depth_channels=(16, 32, 64), dropout=0.2, guidance=1.0, temperature=0.5, top_fraction=0.1,
+                depth_channels=(16, 32, 64), dropout=0.2, guidance=4.0, temperature=0.7, top_fraction=0.1,
             ),
-            ramp_steps=200, feature_noise=0.2,
+            replaced_tokens=0.25, own_tokens=0.25, ramp_steps=140, feature_noise=0.2,
         ),
         gpt_loop=LoopConfig(
-            steps=500, batch_size=48, learning_rate=1e-3, warmup_steps=50, decay_at=380, decay_factor=0.1,
-            weight_decay=0.05, grad_clip=1.0, checkpoint_every=250, seed=seed,
+            steps=350, batch_size=48, learning_rate=1e-3, warmup_steps=50, decay_at=270, decay_factor=0.1,
+            weight_decay=0.05, grad_clip=1.0, checkpoint_every=175, seed=seed,
         ),
         evaluator=EvaluatorTrainingConfig(
             model=MotionEvaluatorConfig(channels=64, hidden=64, embedding_dim=64),
@@ -196,25 +188,26 @@ def demo(seed: int = 0) -> RunConfig:
 
 
 def paper(seed: int = 0) -> RunConfig:
-    """HRD's size and the paper's models, for GPU nodes. The frame encoder starts from DINOv2-small (`EGOREACT_DINOV2`)."""
-    vit = ViTConfig(width=384, layers=12, heads=6, image_size_px=224, position_table_px=518)
-    backbone = os.environ.get("EGOREACT_DINOV2", "facebook/dinov2-small")
+    """HRD's size and the paper's models, for GPU nodes.
+
+    Weights of DINOv2-small and metric Video Depth Anything small come from the hub, or from where `EGOREACT_DINOV2` and
+    `EGOREACT_VIDEO_DEPTH` say; they stay as they are.
+    """
+    eyes = BackbonesConfig()
     return RunConfig(
         name="paper",
         dataset=DatasetConfig(
             simulator=SimulatorConfig(frames=149, image_size_px=224),
             train_clips=2800, val_clips=200, test_clips=500, clips_per_shard=100, seed=seed,
         ),
-        encoder=EncoderTrainingConfig(model=FrameEncoderConfig(vit=vit), backbone=backbone),
-        encoder_loop=LoopConfig(
-            steps=20_000, batch_size=256, learning_rate=3e-4, warmup_steps=500, decay_at=15_000, decay_factor=0.1, seed=seed
-        ),
+        encoder=EncoderTrainingConfig(model=eyes),
+        encoder_loop=LoopConfig(steps=1, batch_size=1, seed=seed),  # not used: the backbones are frozen
         tokenizer=TokenizerTrainingConfig(),
         tokenizer_loop=LoopConfig(
             steps=300_000, batch_size=256, learning_rate=2e-4, warmup_steps=1000, decay_at=200_000, decay_factor=0.05,
             checkpoint_every=5000, seed=seed,
         ),
-        gpt=GPTTrainingConfig(model=ReactionGPTConfig(semantic_dim=vit.width)),
+        gpt=GPTTrainingConfig(model=ReactionGPTConfig(semantic_dim=eyes.semantic_dim)),
         gpt_loop=LoopConfig(
             steps=10_000, batch_size=64, learning_rate=2e-4, warmup_steps=250, decay_at=6000, decay_factor=0.1, seed=seed
         ),

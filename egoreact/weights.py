@@ -1,7 +1,7 @@
 """Networks on disk: safetensors for the numbers, JSON for the config. Read whole and fitting, or refused by name."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,12 +42,17 @@ class WeightsMismatchError(EgoReactError):
 
 
 def load_into(network: Network, path: Path) -> Network:
+    """Loads a file whose keys and shapes are exactly the network's. Raises what `read_tensors` and `load_state` do."""
+    return load_state(network, read_tensors(path), where=path)
+
+
+def load_state(network: Network, state: Mapping[str, Tensor], *, where: object) -> Network:
     """Loads a state dict whose keys and shapes are exactly the network's.
 
     Raises:
         WeightsMismatchError: keys are missing or extra, or a shape differs; names up to three of them.
     """
-    state, expected = read_tensors(path), network.state_dict()
+    expected = network.state_dict()
     problems = [f"{key} is missing" for key in sorted(expected.keys() - state.keys())]
     problems += [f"{key} is not known" for key in sorted(state.keys() - expected.keys())]
     problems += [
@@ -59,7 +64,7 @@ def load_into(network: Network, path: Path) -> Network:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise WeightsMismatchError(
             f"does not fit the network: {'; '.join(problems[:3])}{more}",
-            where=path,
+            where=where,
             remedy="give the weights of this config",
         )
     network.load_state_dict(state)

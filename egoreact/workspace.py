@@ -31,6 +31,11 @@ class Workspace:
         return self.root / "training"
 
     @property
+    def evaluators(self) -> Path:
+        """Motion evaluators, a folder per data revision: each is kept with the data set that it was trained on."""
+        return self.root / "evaluators"
+
+    @property
     def releases(self) -> Path:
         """Released bundles, a folder per digest, and `current.json`, which names the one being served."""
         return self.root / "releases"

@@ -6,17 +6,15 @@ from typing import IO
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
-from egoreact.evaluation.record import BASELINES, FIGURES, HIGHER_IS_BETTER, Figures, MetricRecord
+from egoreact.evaluation.record import MetricRecord
+from egoreact.evaluation.show import report
 from pipelines.local import RunSummary, Step
 
 QUIET_S = 10.0
 """Where there is no terminal to redraw, a step's own lines are shown at most this often."""
 
-UNITS = {"_cm": "cm", "_ms": "ms"}
-ARROWS = {True: "↑", False: "↓", None: "≈"}
 OUTCOMES = {
     "promote": "[bold green]promoted[/]",
     "refuse": "[bold yellow]refused[/]",
@@ -87,38 +85,7 @@ def summary(run: RunSummary) -> RenderableType:
     if run.version:
         lines.append("\nnext            make serve   serves the champion and opens its page\n")
         lines.append("                make ui      shows runs, figures and versions\n")
-    return Group("", figures(challenger, champion), lines)
-
-
-def figures(record: MetricRecord, champion: MetricRecord | None = None) -> Table:
-    """A row a figure: this bundle's with its interval, the champion's, human motion's, the baselines'."""
-    title = f"closed loop on {record.samples} held-out clips, {record.repeats} repeats, chance {record.chance:.2f}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column("", no_wrap=True)
-    columns: dict[str, Figures] = {"this bundle": record.figures}
-    if champion is not None:
-        columns["champion"] = champion.figures
-    columns |= {"human motion": record.truth}
-    columns |= {name.replace("_", " "): record.baselines.get(name, {}) for name in BASELINES}
-    for name in columns:
-        table.add_column(name, justify="right", style="bold" if name == "this bundle" else "")
-    for name in FIGURES:
-        cells = [_number(values.get(name)) for values in columns.values()]
-        interval = record.intervals.get(name)
-        if interval is not None:
-            cells[0] += f" ±{interval:.2g}"
-        table.add_row(_title(name), *cells)
-    return table
-
-
-def _title(name: str) -> str:
-    unit = UNITS.get(name[-3:], "")
-    words = (name[:-3] if unit else name).replace("_", " ")
-    return f"{words}{', ' if unit else ''}{unit} {ARROWS[HIGHER_IS_BETTER[name]]}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return Group(report(challenger, champion), lines)
 
 
 def _cached(run: RunSummary) -> int:

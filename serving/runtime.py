@@ -95,7 +95,7 @@ class Runtime:
             raise EgoReactError("changed while it was loaded", where=served.folder / MANIFEST, remedy="start again")
         runtime = Runtime(bundle, served, limits)
         advance = runtime.open_session(0)
-        side = bundle.config.encoder.vit.image_size_px
+        side = bundle.config.encoder.image_size_px
         for _ in range(3):
             runtime.live_thread.submit(advance, np.zeros((side, side, 3), np.uint8)).result()
         gauges().model.labels(version=runtime.version, digest=runtime.digest).set(1)
@@ -135,7 +135,7 @@ class Runtime:
         manifest, release = self.bundle.manifest, self.served.release
         origin = {name: getattr(manifest, name) for name in ("data_revision", "commit", "mlflow_run", "seed")}
         released = {} if release is None else {k: v for k, v in asdict(release).items() if k != "bundle"}
-        image_side_px = self.bundle.config.encoder.vit.image_size_px
+        image_side_px = self.bundle.config.encoder.image_size_px
         return self.hello() | {"image_side_px": image_side_px, "origin": origin, "release": released}
 
     def close(self) -> None:

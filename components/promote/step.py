@@ -71,8 +71,7 @@ def run(
         registry.crown(registered.version)
         champion = registered
     _write(decision_path, decision, challenger, champion_record)
-    figures = {name: value for name, value in challenger.figures.items() if value is not None}
-    registry.note(manifest.mlflow_run, figures, tags, decision_path)
+    registry.note(manifest.mlflow_run, challenger.named_figures, tags, decision_path)
     if group:
         end_group(group, workspace=workspace)
     for sentence in (decision.outcome.replace("_", " "), *decision.reasons):

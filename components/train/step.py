@@ -16,6 +16,7 @@ import torch
 
 from components.validate_alignment.step import read_quarantine
 from components.version_dataset.dvc_data import ensure_revision
+from egoreact.evaluation.kept import Origin, keep_evaluator
 from egoreact.files import sha256_json
 from egoreact.hrd.clip import UNKNOWN, Split
 from egoreact.hrd.dataset import data_folder, manifest_digest
@@ -26,6 +27,7 @@ from egoreact.models.vqvae import VQVAE, VQVAEConfig
 from egoreact.motion.export import write_side_by_side
 from egoreact.motion.representation import Normaliser
 from egoreact.presets import RunConfig
+from egoreact.progress import Progress
 from egoreact.provenance import code_digest, git_commit, library_versions
 from egoreact.streaming.session import react_to_frames
 from egoreact.training.checkpoint import load_module
@@ -33,13 +35,14 @@ from egoreact.training.data import Motion, load_motion, load_pictures, usable_ro
 from egoreact.training.encoder import make_encoder_learner, write_encoder_data
 from egoreact.training.evaluator import train_evaluator
 from egoreact.training.features import load_features
-from egoreact.training.gpt import ReactionSamples, make_reaction_learner, pad_samples, write_reaction_data
+from egoreact.training.gpt import ReactionSamples, make_reaction_learner, samples_of, write_reaction_data
 from egoreact.training.loop import FitResult, Learner, LoopConfig
 from egoreact.training.ray_train import Resources, fit_distributed
 from egoreact.training.tracking import Tracker, track
-from egoreact.training.vqvae import make_tokenizer_learner, write_tokenizer_data
-from egoreact.vision.frame_encoder import FrameEncoder, FrameEncoderConfig
-from egoreact.weights import load_network, network_digest, read_tensors, save_network
+from egoreact.training.vqvae import make_tokenizer_learner, warn_of_empty_codes, write_tokenizer_data
+from egoreact.vision.backbones import BackbonesConfig, load_backbones
+from egoreact.vision.encoders import load_encoder
+from egoreact.weights import load_network, network_digest, parameter_count, read_tensors, save_network
 from egoreact.workspace import Workspace
 
 
@@ -122,9 +125,17 @@ _DECIDES = {
 
 
 def run_encoder(config: str, data_revision: str, quarantine: Path, out: Path) -> None:
-    """Teaches the frame encoder and writes its folder."""
+    """Teaches the frame encoder, or takes the published backbones as they are, and writes its folder."""
     with _job("encoder", config, data_revision, quarantine) as job:
         training = job.config.encoder
+        if isinstance(training.model, BackbonesConfig):
+            progress = Progress("taking published weights, nothing to train", 1, "encoder")
+            backbones = load_backbones(training.model)
+            job.tracker.set_tags({"encoder": training.model.description})
+            job.tracker.log_metrics(0, {"parameters": parameter_count(backbones), "trained_parameters": 0})
+            save_network(out, backbones, training.model)
+            progress.advance(note=training.model.description)
+            return
         data = job.folder / "pictures.safetensors"
         if not data.is_file():
             _write_pictures(job, data)  # and lets go of them: the workers read the file
@@ -151,7 +162,7 @@ def _write_pictures(job: Job, path: Path) -> None:
 
 
 def run_evaluator(config: str, data_revision: str, quarantine: Path, out: Path) -> None:
-    """Teaches the evaluator on the data set that it will judge, and writes its folder."""
+    """Teaches the evaluator on the data set that it will judge, writes its folder, and keeps it with the data set."""
     with _job("evaluator", config, data_revision, quarantine) as job:
         torch.set_num_threads(os.cpu_count() or 1)
         labelled = {
@@ -165,7 +176,9 @@ def run_evaluator(config: str, data_revision: str, quarantine: Path, out: Path) 
             folder=job.folder,
             on_metrics=job.tracker.log_metrics,
         )
-        evaluator.save(out, trained_on={"data_revision": data_revision})
+        origin = Origin(data_revision, manifest_digest(job.hrd), tuple(sorted(job.quarantined)))
+        evaluator.save(out, trained_on=asdict(origin))
+        keep_evaluator(Workspace.from_environment(), evaluator, origin)
 
 
 def run_tokenizer(config: str, data_revision: str, quarantine: Path, out: Path) -> None:
@@ -178,6 +191,7 @@ def run_tokenizer(config: str, data_revision: str, quarantine: Path, out: Path) 
             write_tokenizer_data(data, training, held_out, normaliser)
         arguments = {"data": str(data), "config": asdict(job.config.tokenizer)}
         result = job.fit(make_tokenizer_learner, arguments, job.config.tokenizer_loop, job.config.workers.count)
+        warn_of_empty_codes(result.metrics, job.config.tokenizer.model)
         tokenizer = VQVAE(job.config.tokenizer.model)
         load_module(result.checkpoint, tokenizer)
         save_network(out, tokenizer, job.config.tokenizer.model, statistics=normaliser.tensors())
@@ -208,24 +222,15 @@ def run_reaction(config: str, data_revision: str, quarantine: Path, encoder: Pat
             versions=library_versions(),
             metrics={name: value for name, value in result.metrics.items() if name.startswith("val/")},
         )
-        bundle = Bundle(
-            manifest, load_network(encoder, FrameEncoderConfig, FrameEncoder), quantizer, gpt, normaliser=normaliser
-        ).save(out)
+        bundle = Bundle(manifest, load_encoder(encoder), quantizer, gpt, normaliser=normaliser).save(out)
         job.tracker.set_tags({"bundle_digest": bundle.digest})
         _show_samples(job, bundle)
 
 
 def _samples(job: Job, split: Split, encoder_digest: str, tokenizer: VQVAE, normaliser: Normaliser) -> ReactionSamples:
-    """What each token of the split's clips sees, and the token of the true motion."""
     rows = usable_rows(job.hrd, split, job.quarantined)
     seen = load_features(Workspace.from_environment().features, rows, encoder_digest)
-    clips = []
-    with torch.inference_mode():
-        for motion in load_motion(job.hrd, rows):
-            tokens = tokenizer.encode(normaliser.normalise(motion.features)[None])[0]
-            features = seen[motion.clip_id]
-            clips.append((tokens.clone(), features.semantic, features.depth_m))
-    return pad_samples(clips)
+    return samples_of(load_motion(job.hrd, rows), seen, tokenizer, normaliser)
 
 
 SHOWN_CLIPS = 8

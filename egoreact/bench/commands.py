@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Preset = Literal["tiny", "demo", "paper"]
 
 
 def bench_all(*, preset: Preset = "demo", bundle: Path | None = None) -> None:
-    """Measure everything: rendering, training, streaming latency, memory, and the last pipeline run.
+    """Measure everything: rendering, training, models against rivals, streaming latency, memory, the last pipeline run.
 
     Args:
         preset: whose models, batches and clips.
@@ -63,6 +63,33 @@ def bench_training(*, preset: Preset = "demo", steps: int = 10) -> None:
     _print(measure_training(by_name(preset), steps=steps) | describe())
 
 
+def bench_model(
+    *,
+    preset: Preset = "paper",
+    tokens: int = 50,
+    vqvae_batch: int = 256,
+    gpt_batch: int = 8,
+    steps: int = 1,
+    rounds: int = 6,
+) -> None:
+    """Measure sampling, decoding, FID and both trainings against named rivals, which must agree before they are timed.
+
+    Args:
+        preset: whose tokenizer and transformer.
+        tokens: drawn and decoded.
+        vqvae_batch: of the tokenizer's training loops, 256 in T2M-GPT.
+        gpt_batch: of the transformer's training loops; maps of 224 x 224 take some 3 GB for 8 clips.
+        steps: of a training loop in each turn, after as many that are not timed.
+        rounds: turns that each side takes; its best counts.
+    """
+    from egoreact.bench.machine import describe
+    from egoreact.bench.model import ModelBench, measure_model
+    from egoreact.presets import by_name
+
+    bench = ModelBench(tokens=tokens, vqvae_batch=vqvae_batch, gpt_batch=gpt_batch, steps=steps, rounds=rounds)
+    _print(measure_model(by_name(preset), bench) | describe())
+
+
 def bench_latency(*, preset: Preset = "demo", bundle: Path | None = None, tokens: int = 25, sessions: int = 5) -> None:
     """Measure first-frame and per-token latency of a streaming session.
 
@@ -94,15 +121,66 @@ def bench_gate(*, preset: Preset = "demo", clips: int = 32, workers: int | None 
     _print(measure_gate(by_name(preset).dataset.simulator, clips=clips, workers=workers) | describe())
 
 
+def bench_gpu(
+    *,
+    device: str = "cuda",
+    precision: Literal["float32", "bfloat16", "float16"] = "bfloat16",
+    compile: bool = False,
+    sessions: tuple[int, ...] = (1, 8, 64),
+    repeats: int = 200,
+    training_steps: int = 20,
+    quick: bool = False,
+) -> None:
+    """Measure the live path on a GPU: first frame by stage, sessions at once, training, and the machine's floor.
+
+    Args:
+        device: cuda, cuda:1, cpu.
+        precision: of eyes and transformer in the live path; training is in bfloat16.
+        compile: also compile the two vision transformers with torch.compile.
+        sessions: numbers of sessions that step together.
+        repeats: measured of each.
+        training_steps: timed of each training, after as many that are not.
+        quick: toy networks, three repeats and at most two sessions: the same path in seconds.
+    """
+    from egoreact.bench.gpu import GpuBench, measure_gpu
+    from egoreact.bench.gpu_table import print_table
+
+    if quick:
+        sessions, repeats, training_steps = tuple(min(count, 2) for count in sessions), 3, 1
+    figures = measure_gpu(GpuBench(device, precision, compile, sessions, repeats, training_steps, quick))
+    print_table(figures)
+    _print(figures)
+
+
+def bench_stream(
+    *, preset: Preset = "demo", bundle: Path | None = None, minutes: float = 60, int8: bool = False
+) -> None:
+    """Stream for an hour of its own time, as fast as it goes: latency and memory at the start and at the end.
+
+    Args:
+        preset: of the untrained bundle, where no bundle is given and none promoted.
+        bundle: folder of the bundle that is streamed.
+        minutes: of the stream's own time, 300 tokens each; 0.04 or more.
+        int8: the transformer in 8 bits, which pays on a CPU where it is wide.
+    """
+    from egoreact.bench.everything import bundle_to_stream
+    from egoreact.bench.machine import describe
+    from egoreact.bench.stream import measure_long_stream
+
+    _print(measure_long_stream(bundle_to_stream(preset, bundle), minutes=minutes, int8=int8) | describe())
+
+
 def _print(figures: dict[str, object]) -> None:
     import json
 
     print(json.dumps(_rounded(figures), allow_nan=False), flush=True)
 
 
-def _rounded(figures: dict[str, object]) -> dict[str, object]:
+def _rounded(value: Any) -> Any:
     """Four significant digits are more than a benchmark repeats."""
-    return {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in figures.items()}
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -110,6 +188,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench render": bench_render,
     "bench dataset": bench_dataset,
     "bench training": bench_training,
+    "bench model": bench_model,
     "bench latency": bench_latency,
+    "bench stream": bench_stream,
+    "bench gpu": bench_gpu,
     "bench gate": bench_gate,
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 from egoreact.bench.dataset import measure_dataset
 from egoreact.bench.latency import measure_stream
 from egoreact.bench.machine import describe, peak_memory_gb
+from egoreact.bench.model import ModelBench, measure_model
 from egoreact.bench.render import measure_render
 from egoreact.bench.training import measure_training
 from egoreact.errors import EgoReactError
@@ -31,6 +32,8 @@ def measure_all(
     parallel_s: float = 6.0,
     dataset_preset: str = "paper",
     dataset_clips: int = 100,
+    model_preset: str = "paper",
+    model_bench: ModelBench | None = None,
 ) -> dict[str, object]:
     """Every figure of every benchmark. See the functions for the arguments."""
     config = by_name(preset)
@@ -43,6 +46,7 @@ def measure_all(
         ),
         **measure_dataset(by_name(dataset_preset).dataset, clips=dataset_clips),
         **measure_training(config, steps=steps),
+        **measure_model(by_name(model_preset), model_bench),
         **measure_stream(streamed, tokens=tokens, sessions=sessions),
         "peak_memory_gb": peak_memory_gb(),
         **describe(),

@@ -20,7 +20,7 @@ def measure_stream(bundle: Bundle, *, tokens: int = 25, sessions: int = 5) -> di
         Medians, 99th percentiles (`_p99`), the first frame's median against the paper's 21.33 ms, and how many times
         faster than the 0.2 s that a token lasts the median token is.
     """
-    side = bundle.config.encoder.vit.image_size_px
+    side = bundle.config.encoder.image_size_px
     frames = np.random.default_rng(0).integers(
         0, 256, ((tokens - 1) * FRAMES_PER_TOKEN + 1, side, side, 3), dtype=np.uint8
     )

@@ -4,6 +4,7 @@ import platform
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -27,16 +28,54 @@ def _processor() -> str:
     return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
 
 
-def peak_flops(*, side: int = 1024, seconds: float = 0.5) -> float:
-    """Floating-point operations a second of the fastest square float32 product: what training could reach here."""
-    a = torch.randn(side, side)
-    best = float("inf")
+def peak_flops(
+    *,
+    side: int = 1024,
+    seconds: float = 0.5,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> float:
+    """Floating-point operations a second of the fastest square product: what networks could reach here."""
+    a = torch.randn(side, side, device=device, dtype=dtype)
+    return 2 * side**3 / fastest_s(lambda: a @ a, a.device, seconds)
+
+
+def peak_bandwidth(*, device: torch.device | str, megabytes: int = 1024, seconds: float = 0.5) -> float:
+    """Bytes a second that the fastest copy reads and writes."""
+    a = torch.zeros(megabytes << 20, dtype=torch.uint8, device=device)
+    b = torch.empty_like(a)
+    return 2 * a.nbytes / fastest_s(lambda: b.copy_(a), a.device, seconds)
+
+
+def fastest_s(work: Callable[[], object], device: torch.device, seconds: float) -> float:
+    """Of all rounds within that time, and at least two."""
+    rounds: list[float] = []
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        started = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - started)
-    return 2 * side**3 / best
+    while len(rounds) < 2 or time.perf_counter() < end:
+        rounds.append(run_s(work, device))
+    return min(rounds)
+
+
+def run_s(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of one run, to its very end on the device."""
+    synchronise(device)
+    started = time.perf_counter()
+    work()
+    synchronise(device)
+    return time.perf_counter() - started
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def resident_mb() -> float:
+    """Memory that this process holds now; where the system does not say, the most it ever held."""
+    statm = Path("/proc/self/statm")
+    if statm.is_file():
+        return int(statm.read_text().split()[1]) * resource.getpagesize() / 1e6
+    return peak_memory_gb() * 1e3
 
 
 def peak_memory_gb() -> float:

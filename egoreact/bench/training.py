@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,26 +19,39 @@ from egoreact.training.checkpoint import FolderStore
 from egoreact.training.gpt import ReactionLearner, ReactionSamples
 from egoreact.training.loop import Learner, LoopConfig, fit, sample_indices
 from egoreact.training.vqvae import TokenizerLearner
-from egoreact.training.world import Draws
+from egoreact.training.world import Draws, World
+
+Precision = Literal["float32", "bfloat16"]
 
 
-def measure_training(config: RunConfig, *, steps: int = 10) -> dict[str, float]:
+def measure_training(
+    config: RunConfig,
+    *,
+    steps: int = 10,
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
+    limit: float | None = None,
+) -> dict[str, float]:
     """Speed of a tokenizer and of a transformer training on this machine, in this process.
 
     Args:
         config: whose models and batches.
         steps: timed of each, after as many that are not.
+        precision: as of `LoopConfig`.
+        limit: floating-point operations a second to compare with; measured where not given.
 
     Returns:
         `training_windows_per_s` (tokenizer), `tokens_per_s` (transformer), and for each the share of what matrix
         products reach on this machine: `training_of_peak`, `tokens_of_peak`.
     """
-    limit = peak_flops()
+    limit = limit or peak_flops()
+    world = World(device=torch.device(device))
     samples_per_s, of_peak = {}, {}
     progress = Progress("bench training", 2, "models")
     for name, make in _LEARNERS.items():
         learner, loop = make(config)
-        samples_per_s[name], flops_per_sample = _speed(learner, loop, steps)
+        loop = replace(loop, precision=precision)
+        samples_per_s[name], flops_per_sample = _speed(learner, loop, steps, world)
         of_peak[name] = samples_per_s[name] * flops_per_sample / limit
         progress.advance(note=name)
     tokens = _tokens(config)
@@ -50,15 +64,16 @@ def measure_training(config: RunConfig, *, steps: int = 10) -> dict[str, float]:
     }
 
 
-def _speed(learner: Learner, loop: LoopConfig, steps: int) -> tuple[float, float]:
+def _speed(learner: Learner, loop: LoopConfig, steps: int, world: World) -> tuple[float, float]:
     """Samples a second of the loop, and floating-point operations of a sample."""
     loop = replace(loop, steps=2 * steps, log_every=steps, checkpoint_every=2 * steps, validate_every=None)
     reports: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         store = FolderStore(Path(folder), loop.identity("bench"))
-        fit(learner, loop, store=store, on_metrics=lambda _, report: reports.append(report))
+        fit(learner, loop, store=store, world=world, on_metrics=lambda _, report: reports.append(report))
     draws = Draws(loop.seed, 0, loop.batch_size)
     batch = learner.batch(sample_indices(learner.num_samples, loop, 0), draws)
+    batch = {name: tensor.to(world.device) for name, tensor in batch.items()}
     with FlopCounterMode(display=False) as counter:
         learner.loss(batch, draws)["loss"].backward()
     return reports[-1]["train/samples_per_second"], counter.get_total_flops() / loop.batch_size

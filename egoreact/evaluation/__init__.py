@@ -1,1 +1,1 @@
-"""How good is it: metrics, the closed-loop protocol that fills a metric record, baselines, and the report of it all."""
+"""How good is it: metrics, the closed-loop protocol and its table, baselines, teacher-forced figures, the promotion."""

@@ -11,11 +11,12 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from egoreact.errors import EgoReactError
-from egoreact.motion.skeleton import HEAD
+from egoreact.motion.skeleton import FPS, HEAD
 
 TOES = (10, 11)
 CONTACT_HEIGHT_M = 0.05
 """A toe lower than this over the clip's floor is held to touch it (OmniControl, Xie et al. 2024)."""
+MULTIMODALITY_PAIRS = 10
 
 
 class Estimate(NamedTuple):
@@ -28,8 +29,9 @@ class Estimate(NamedTuple):
 def fid(real: Float[np.ndarray, "n d"], generated: Float[np.ndarray, "m d"]) -> float:
     """Fréchet distance of two sets of embeddings: ‖μ₁−μ₂‖² + Tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½), Σ with n − 1.
 
-    Tr (Σ₁Σ₂)^½ is the sum of the square roots of the eigenvalues of the symmetric Σ₁^½ Σ₂ Σ₁^½. The value is biased
-    by the sample counts: compare only figures of the same n and m.
+    With Σ = F Fᵀ and G = F₁ᵀF₂, the eigenvalues of Σ₁Σ₂ other than zero are those of the symmetric G Gᵀ. Where there are
+    fewer samples than dimensions, F is the samples themselves, and G Gᵀ small. The value is biased by the sample
+    counts: compare only figures of the same n and m.
     """
     a, b = _finite(real, "real embeddings", 2), _finite(generated, "generated embeddings", 2)
     _at_least(len(a), 2, "real embeddings")
@@ -40,30 +42,46 @@ def fid(real: Float[np.ndarray, "n d"], generated: Float[np.ndarray, "m d"]) -> 
             where="fid",
             remedy="embed both sets with one evaluator",
         )
-    covariance_a, covariance_b = (
-        np.cov(a, rowvar=False).reshape(a.shape[1], -1),
-        np.cov(b, rowvar=False).reshape(a.shape[1], -1),
-    )
-    values, vectors = np.linalg.eigh(covariance_a)
-    root_a = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    product = np.linalg.eigvalsh(root_a @ covariance_b @ root_a)
     means_apart = a.mean(0) - b.mean(0)
-    trace = np.trace(covariance_a) + np.trace(covariance_b) - 2 * np.sqrt(product.clip(0)).sum()
-    return float(max(means_apart @ means_apart + trace, 0.0))
+    a, b = a - a.mean(0), b - b.mean(0)
+    across = _factor(a).T @ _factor(b)
+    across = across if len(across) <= across.shape[1] else across.T
+    common = np.sqrt(np.linalg.eigvalsh(across @ across.T).clip(0)).sum() / np.sqrt((len(a) - 1) * (len(b) - 1))
+    spread = np.vdot(a, a) / (len(a) - 1) + np.vdot(b, b) / (len(b) - 1)
+    return float(max(means_apart @ means_apart + spread - 2 * common, 0.0))
+
+
+def _factor(centred: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "d r"]:
+    """F of F Fᵀ = centredᵀ centred, with as few columns as n and d allow."""
+    if len(centred) <= centred.shape[1]:
+        return centred.T
+    scatter = centred.T @ centred
+    try:
+        return np.linalg.cholesky(scatter)
+    except np.linalg.LinAlgError:  # embeddings that do not fill their space
+        values, vectors = np.linalg.eigh(scatter)
+        return vectors * np.sqrt(values.clip(0))
 
 
 def diversity(embeddings: Float[np.ndarray, "n d"], *, seed: int, pairs: int | None = None) -> float:
-    """Mean Euclidean distance of random pairs of a set: 300 of them, 100 where n ≤ 300."""
+    """Mean Euclidean distance of random pairs of a set, `diversity_pairs` of them where their number is not given."""
     points = _finite(embeddings, "embeddings", 2)
     _at_least(len(points), 2, "embeddings")
-    pairs = pairs or (300 if len(points) > 300 else 100)
+    pairs = pairs or diversity_pairs(len(points))
     rng = np.random.default_rng(seed)
     first = rng.permutation(len(points))[:pairs] if pairs <= len(points) else rng.integers(len(points), size=pairs)
     second = (first + rng.integers(1, len(points), size=len(first))) % len(points)
     return float(np.linalg.norm(points[first] - points[second], axis=1).mean())
 
 
-def multimodality(embeddings: Float[np.ndarray, "conditions samples d"], *, seed: int, pairs: int = 10) -> float:
+def diversity_pairs(samples: int) -> int:
+    """300, or 100 of 300 samples and fewer."""
+    return 300 if samples > 300 else 100
+
+
+def multimodality(
+    embeddings: Float[np.ndarray, "conditions samples d"], *, seed: int, pairs: int = MULTIMODALITY_PAIRS
+) -> float:
     """Mean Euclidean distance between samples of one condition: `pairs` disjoint random pairs, or half the samples.
 
     The paper's setting is 30 samples a condition.
@@ -80,7 +98,14 @@ def multimodality(embeddings: Float[np.ndarray, "conditions samples d"], *, seed
 def head_trajectory_error_cm(
     generated_m: Float[np.ndarray, "frames 22 3"], truth_m: Float[np.ndarray, "frames 22 3"]
 ) -> float:
-    """Mean distance over frames between two head paths (joint 15), cm.
+    """Mean over frames of `head_errors_cm`: how far the head is from where it was."""
+    return float(head_errors_cm(generated_m, truth_m).mean())
+
+
+def head_errors_cm(
+    generated_m: Float[np.ndarray, "frames 22 3"], truth_m: Float[np.ndarray, "frames 22 3"]
+) -> Float[np.ndarray, " frames"]:
+    """Distance between two head paths (joint 15) at each frame, cm.
 
     Each body is first put on the floor (its clip's lowest joint at y = 0) and moved in x, z so that its head starts at
     the origin. Nothing is rotated or scaled, and heights stay: a missing crouch counts.
@@ -92,7 +117,13 @@ def head_trajectory_error_cm(
             where="head trajectory error",
             remedy="generate as many frames as the clip has",
         )
-    return float(100 * np.linalg.norm(_head_path(generated) - _head_path(truth), axis=1).mean())
+    return 100 * np.linalg.norm(_head_path(generated) - _head_path(truth), axis=1)
+
+
+def by_second(values: Float[np.ndarray, " frames"]) -> Float[np.ndarray, " seconds"]:
+    """Means over each second of a clip, the last one as long as it is: of head errors, the drift over time."""
+    starts = np.arange(0, len(values), FPS)
+    return np.add.reduceat(values, starts) / np.diff([*starts, len(values)])
 
 
 def _head_path(joints_m: np.ndarray) -> np.ndarray:

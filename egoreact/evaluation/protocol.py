@@ -1,8 +1,8 @@
 """The closed-loop protocol: a model's motion for held-out clips, scored beside human motion and beside baselines.
 
 Closed loop: the model sees the video and its own past motion, never the true one. Every scored clip is a row of one
-table, with its embedding; the figures are a function of that table alone (`summarise`), so any of them can be computed
-again from the file. The same command gives the same figures, latency excepted.
+table, with its embedding; the figures are a function of that table alone (`table.record_of`), so any of them can be
+computed again from the file. The same command gives the same figures, latency excepted.
 """
 
 from collections import Counter
@@ -20,22 +20,33 @@ from jaxtyping import Float
 from egoreact.errors import EgoReactError
 from egoreact.evaluation import baselines, metrics
 from egoreact.evaluation.metrics import Estimate
-from egoreact.evaluation.record import BASELINES, FIGURES, MOTION_FIGURES, MetricRecord
-from egoreact.files import whole_file
-from egoreact.models.motion_evaluator import MotionEvaluator
+from egoreact.evaluation.record import FIGURES, MOTION_FIGURES, MetricRecord
+from egoreact.evaluation.table import (
+    DRAW,
+    GENERATED,
+    REFERENCE,
+    SAMPLES,
+    TEACHER_FORCED,
+    TEST,
+    TRUTH,
+    Facts,
+    record_of,
+    seed_of,
+    summarise,
+    with_facts,
+    write_table,
+)
+from egoreact.evaluation.teacher_forced import TeacherForced
+from egoreact.models.motion_evaluator import MotionEvaluator, pad
 from egoreact.motion.representation import decode
 from egoreact.progress import Progress
+
+__all__ = ["EvaluationClip", "EvaluationSet", "evaluate", "joints_of", "summarise"]
 
 Features = Float[np.ndarray, "frames 263"]
 Generate = Callable[[Sequence[Any], int], Sequence[Features]]
 """(perceptions of n clips, seed) → n motions, one for each, as long as the clip."""
 
-GENERATED, TRUTH, REFERENCE = "generated", "truth", "reference"
-"""Systems in the table, beside the baselines. `reference` is the test set itself, which FID compares with; `truth` is
-test motion too, except for FID: there it is as many training clips of the same categories, fresh ones each repeat,
-because a set has distance 0 from itself."""
-TEST, SAMPLES, DRAW = "test", "samples", "draw"
-"""What a row is part of: the test set; many samples of few conditions, for multimodality; a draw that only FID uses."""
 DETERMINISTIC = ("stand_still", "mean_motion")
 """The same in every repeat, so made once."""
 
@@ -63,15 +74,6 @@ class EvaluationSet:
     training: Sequence[EvaluationClip] = field(default=())
     """Clips that baselines and truth's FID draw on; their perception is not needed."""
 
-    @property
-    def categories(self) -> tuple[str, ...]:
-        return tuple(sorted({clip.category for clip in self.test}))
-
-    @property
-    def chance(self) -> float:
-        """Share of the commonest category: what the best constant guess gets right."""
-        return max(Counter(clip.category for clip in self.test).values()) / len(self.test)
-
 
 def evaluate(
     generate: Generate,
@@ -85,7 +87,7 @@ def evaluate(
     multimodality_conditions: int = 100,
     multimodality_samples: int = 30,
     measured: Mapping[str, float | Estimate] | None = None,
-    teacher_forced: Mapping[str, float] | None = None,
+    teacher_forced: TeacherForced | None = None,
     table_path: Path | None = None,
 ) -> MetricRecord:
     """Scores a model's closed loop on held-out clips, beside truth and the three baselines.
@@ -97,7 +99,7 @@ def evaluate(
         multimodality_conditions: test clips that are generated many times, at most as many as there are.
         multimodality_samples: times each of those is generated.
         measured: figures that motion does not tell: `codebook_usage`, latencies. See `latency.measure_latency`.
-        teacher_forced: figures with true past motion given, kept apart in the record.
+        teacher_forced: what the model says with true past motion given, of every test clip; kept apart in the record.
         table_path: where to write the rows, as parquet.
 
     Raises:
@@ -105,13 +107,11 @@ def evaluate(
             or generated motion of another length, or with NaN.
     """
     _check(clips, evaluator, repeats, measured or {})
-    rows = _Rows(evaluator)
-    rows.add(REFERENCE, TEST, 0, clips.test, [clip.features for clip in clips.test])
-    rows.add(TRUTH, TEST, 0, clips.test, [clip.features for clip in clips.test])
+    rows = _Rows(evaluator, clips.test)
     conditions = min(multimodality_conditions, len(clips.test))
     progress = Progress("reacting", repeats * (len(clips.test) + conditions * multimodality_samples), "clips")
     for repeat in range(repeats):
-        rng = np.random.default_rng(_seed(seed, repeat, 1))
+        rng = np.random.default_rng(seed_of(seed, repeat, 1))
         chosen = [clips.test[place] for place in sorted(rng.choice(len(clips.test), conditions, replace=False))]
         sampled = [clip for clip in chosen for _ in range(multimodality_samples)]
         drawn = _draw_alike(clips, rng)
@@ -120,66 +120,37 @@ def evaluate(
             if repeat > 0 and system in DETERMINISTIC:
                 continue
             for part, wanted in ((TEST, clips.test), (SAMPLES, sampled)):
-                motion = react(wanted, _seed(seed, repeat, 0 if part == TEST else 2))
+                motion = react(wanted, seed_of(seed, repeat, 0 if part == TEST else 2))
                 rows.add(system, part, repeat, wanted, _checked(motion, wanted, system))
                 if system == GENERATED:
                     progress.advance(len(wanted))
-    table = rows.table()
-    if table_path is not None:
-        with whole_file(table_path) as beside:
-            table.to_parquet(beside, index=False)
-    estimates = {GENERATED: summarise(table, GENERATED, seed=seed)}
-    means = {system: _means(summarise(table, system, seed=seed)) for system in (TRUTH, *BASELINES)}
-    extra = {
-        name: value if isinstance(value, Estimate) else Estimate(value, None)
-        for name, value in (measured or {}).items()
-    }
-    of_model = estimates[GENERATED] | extra
-    return MetricRecord(
-        bundle_digest=bundle_digest,
-        data_revision=data_revision,
-        samples=len(clips.test),
-        repeats=repeats,
-        categories=clips.categories,
-        chance=clips.chance,
-        figures={name: of_model[name].mean if name in of_model else None for name in FIGURES},
-        intervals={name: of_model[name].half_width if name in of_model else None for name in FIGURES},
-        truth=means[TRUTH],
-        baselines={name: means[name] for name in BASELINES},
-        evaluator_digest=evaluator.digest,
-        teacher_forced=dict(teacher_forced or {}),
-    )
-
-
-def summarise(table: pd.DataFrame, system: str, *, seed: int) -> dict[str, Estimate]:
-    """The motion figures of one system in a table that `evaluate` wrote, from its rows alone.
-
-    Args:
-        seed: the evaluation's; it draws the pairs of diversity and multimodality.
-    """
-    rows = table[table["system"] == system]
-    reference = _embeddings(table[table["system"] == REFERENCE])
-    of_fid = DRAW if system == TRUTH else TEST
-    values: dict[str, list[float]] = {name: [] for name in MOTION_FIGURES}
-    for (part, number), group in rows.groupby(["part", "repeat"], sort=True):
-        repeat = int(str(number))
-        if part == of_fid:
-            values["fid"].append(metrics.fid(reference, _embeddings(group)))
-        if part == SAMPLES:
-            by_condition = [_embeddings(samples) for _, samples in group.groupby("clip_id", sort=True)]
-            values["multimodality"].append(metrics.multimodality(np.stack(by_condition), seed=_seed(seed, repeat, 3)))
-        if part == TEST:
-            values["diversity"].append(metrics.diversity(_embeddings(group), seed=_seed(seed, repeat, 4)))
-            values["head_trajectory_error_cm"].append(group["head_trajectory_error_cm"].mean())
-            values["reaction_accuracy"].append(
-                metrics.accuracy(group["predicted"].to_numpy(), group["category"].to_numpy())
+        if teacher_forced is not None:
+            motion = teacher_forced.draw(seed_of(seed, repeat, 5))
+            rows.add(
+                TEACHER_FORCED, TEST, repeat, clips.test, _checked(motion, clips.test, TEACHER_FORCED), teacher_forced
             )
-            values["foot_skate_cm"].append(group["foot_skate_cm"].mean())
-    return {name: metrics.estimate(np.array(repeats)) for name, repeats in values.items() if repeats}
+    facts = Facts(
+        bundle_digest,
+        data_revision,
+        evaluator.digest,
+        seed,
+        measured={
+            name: value if isinstance(value, Estimate) else (value, None) for name, value in (measured or {}).items()
+        },
+    )
+    table = with_facts(rows.table(), facts)
+    if table_path is not None:
+        write_table(table_path, table)
+    return record_of(table)
 
 
 def joints_of(features: Features) -> Float[np.ndarray, "frames 22 3"]:
     return decode(torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))).numpy()
+
+
+def _joints_of_all(motion: Sequence[Features]) -> list[Float[np.ndarray, "frames 22 3"]]:
+    """`joints_of` many clips at once: decoding is causal, so padding behind a clip changes nothing of it."""
+    return [joints[: len(clip)] for joints, clip in zip(decode(pad(motion)[0]).numpy(), motion, strict=True)]
 
 
 def _systems(
@@ -211,7 +182,8 @@ def _draw_alike(clips: EvaluationSet, rng: np.random.Generator) -> list[Evaluati
 
 def _check(clips: EvaluationSet, evaluator: MotionEvaluator, repeats: int, measured: Mapping[str, object]) -> None:
     problem: tuple[str, str] | None = None
-    unknown = sorted({clip.category for clip in clips.test} - set(evaluator.categories))
+    known = set(evaluator.categories)
+    unknown = sorted({clip.category for clip in clips.test} - known) if known else []
     strange = sorted(set(measured) - (set(FIGURES) - set(MOTION_FIGURES)))
     if len(clips.test) < 2 or not clips.training:
         problem = (
@@ -243,50 +215,60 @@ def _checked(motion: Sequence[Features], clips: Sequence[EvaluationClip], system
                 where=f"{system}, clip {clip.id}",
                 remedy="generate one row of features for each of the clip's",
             )
+        if not np.isfinite(features).all():
+            raise EgoReactError(
+                "motion holds NaN or infinite values",
+                where=f"{system}, clip {clip.id}",
+                remedy="the model that made it is broken: train it again",
+            )
     return motion
-
-
-def _seed(*parts: int) -> int:
-    """One seed of several numbers: neighbours in any of them give unrelated streams."""
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-def _means(estimates: Mapping[str, Estimate]) -> dict[str, float | None]:
-    return {name: estimates[name].mean if name in estimates else None for name in MOTION_FIGURES}
-
-
-def _embeddings(rows: pd.DataFrame) -> Float[np.ndarray, "n d"]:
-    return np.stack(rows["embedding"].to_list())
 
 
 class _Rows:
     """Scores motion into rows."""
 
-    def __init__(self, evaluator: MotionEvaluator):
+    def __init__(self, evaluator: MotionEvaluator, test: Sequence[EvaluationClip]):
         self.evaluator = evaluator
         self.parts: list[pd.DataFrame] = []
+        truth = [clip.features for clip in test]
+        self.true_joints_m = _joints_of_all(truth)
+        """Of the test set, which every row of the test part is held against."""
+        self.add(REFERENCE, TEST, 0, test, truth)
+        self.add(TRUTH, TEST, 0, test, truth)
 
     def add(
-        self, system: str, part: str, repeat: int, clips: Sequence[EvaluationClip], motion: Sequence[Features]
+        self,
+        system: str,
+        part: str,
+        repeat: int,
+        clips: Sequence[EvaluationClip],
+        motion: Sequence[Features],
+        teacher_forced: TeacherForced | None = None,
     ) -> None:
         judgement = self.evaluator.judge(motion)
+        named = [self.evaluator.categories[index] if index >= 0 else None for index in judgement.classes]
+        nothing = [None] * len(clips)
         rows = {
             "system": system,
             "part": part,
             "repeat": repeat,
             "clip_id": [clip.id for clip in clips],
             "category": [clip.category for clip in clips],
-            "predicted": [self.evaluator.categories[index] for index in judgement.classes],
+            "predicted": pd.array(named, dtype="str"),
+            "frames": [len(clip.features) for clip in clips],
             "head_trajectory_error_cm": np.nan,
+            "head_error_by_second_cm": nothing,
             "foot_skate_cm": np.nan,
             "embedding": list(judgement.embeddings),
+            "token_nll_nats": teacher_forced.nll_nats if teacher_forced else nothing,
+            "token_right": teacher_forced.right if teacher_forced else nothing,
         }
         if part == TEST:
-            joints = [joints_of(features) for features in motion]
-            rows["foot_skate_cm"] = [metrics.foot_skate_cm(made) for made in joints]
-            rows["head_trajectory_error_cm"] = [
-                metrics.head_trajectory_error_cm(made, clip.joints_m) for made, clip in zip(joints, clips, strict=True)
-            ]
+            joints_m = _joints_of_all(motion)
+            errors_cm = [metrics.head_errors_cm(*pair) for pair in zip(joints_m, self.true_joints_m, strict=True)]
+            rows["head_trajectory_error_cm"] = [errors.mean() for errors in errors_cm]
+            rows["head_error_by_second_cm"] = [metrics.by_second(errors) for errors in errors_cm]
+            rows["foot_skate_cm"] = [metrics.foot_skate_cm(made) for made in joints_m]
         self.parts.append(pd.DataFrame(rows))
 
     def table(self) -> pd.DataFrame:

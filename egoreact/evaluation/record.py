@@ -57,7 +57,17 @@ class MetricRecord:
     evaluator_digest: str = ""
     teacher_forced: Figures = field(default_factory=dict)
     """Figures with true past motion given, never comparable with the closed loop's; empty where not measured."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Samples behind the figures: clips of each set that FID compares, pairs and conditions that distances are over."""
+    drift_cm: Mapping[str, list[float]] = field(default_factory=dict)
+    """System to its mean head trajectory error within the first second of the clips, the second one, …"""
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def named_figures(self) -> dict[str, float]:
+        """All measured figures for a tracker, the teacher-forced ones named so."""
+        named = dict(self.figures) | {f"teacher_forced/{name}": value for name, value in self.teacher_forced.items()}
+        return {name: value for name, value in named.items() if value is not None}
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"categories": list(self.categories)}
@@ -95,7 +105,7 @@ class MetricRecord:
                 where=where,
                 remedy=remedy,
             )
-        optional = {"evaluator_digest", "teacher_forced", "schema_version"}
+        optional = {"evaluator_digest", "teacher_forced", "counts", "drift_cm", "schema_version"}
         missing = {entry.name for entry in fields(MetricRecord)} - optional - set(content)
         unknown = set(content) - {entry.name for entry in fields(MetricRecord)}
         if missing or unknown:
@@ -104,13 +114,16 @@ class MetricRecord:
                 where=where,
                 remedy=remedy,
             )
-        tables = {
-            name: content.get(name, {}) for name in ("figures", "intervals", "truth", "teacher_forced", "baselines")
-        }
+        names = ("figures", "intervals", "truth", "teacher_forced", "counts", "baselines", "drift_cm")
+        tables = {name: content.get(name, {}) for name in names}
         for name, table in tables.items():
             if not isinstance(table, dict):
                 raise EgoReactError(f"its {name} is no object", where=where, remedy=remedy)
-        for name, table in (tables | tables.pop("baselines")).items():
+        curves = {
+            f"drift_cm.{name}": dict(enumerate(curve)) if isinstance(curve, list) else curve
+            for name, curve in tables.pop("drift_cm").items()
+        }
+        for name, table in (tables | tables.pop("baselines") | curves).items():
             _check_figures(table, name, where, remedy)
         return MetricRecord(**content | {"categories": tuple(content["categories"])})
 

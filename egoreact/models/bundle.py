@@ -18,7 +18,7 @@ from egoreact.files import sha256_file, whole_folder, write_json
 from egoreact.models.reaction_gpt import ReactionGPT, ReactionGPTConfig
 from egoreact.models.vqvae import VQVAE, VQVAEConfig
 from egoreact.motion.representation import Normaliser
-from egoreact.vision.frame_encoder import FrameEncoder, FrameEncoderConfig
+from egoreact.vision.encoders import Encoder, EncoderConfig, build_encoder
 from egoreact.weights import load_into, read_tensors, seeded, write_tensors
 
 SCHEMA_VERSION = 1
@@ -29,9 +29,9 @@ STATISTICS = "statistics.safetensors"
 
 @dataclass(frozen=True)
 class ReactionConfig:
-    """The three networks that turn frames into motion."""
+    """The networks that turn frames into motion."""
 
-    encoder: FrameEncoderConfig
+    encoder: EncoderConfig
     tokenizer: VQVAEConfig
     gpt: ReactionGPTConfig
 
@@ -66,7 +66,7 @@ class Bundle:
     """The networks in evaluation mode, the normalisation statistics, and where they come from."""
 
     manifest: BundleManifest
-    encoder: FrameEncoder
+    encoder: Encoder
     tokenizer: VQVAE
     gpt: ReactionGPT
     normaliser: Normaliser
@@ -88,10 +88,21 @@ class Bundle:
     def untrained(config: ReactionConfig, *, seed: int = 0) -> "Bundle":
         """Random weights: for tests and benchmarks of everything but quality."""
         networks = seeded(
-            seed, lambda: (FrameEncoder(config.encoder), VQVAE(config.tokenizer), ReactionGPT(config.gpt))
+            seed, lambda: (build_encoder(config.encoder), VQVAE(config.tokenizer), ReactionGPT(config.gpt))
         )
         manifest = BundleManifest(config, {}, "none", "unknown", "none", "none", seed, {})
         return Bundle(manifest, *networks, normaliser=Normaliser(torch.zeros(263), torch.ones(263)))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> "Bundle":
+        """Moves this bundle's networks, as `nn.Module.to` does, and returns it.
+
+        Args:
+            dtype: of the eyes and the transformer. Motion stays in single precision: its errors add up along a path.
+        """
+        self.encoder.to(device, dtype)
+        self.gpt.to(device, dtype)
+        self.tokenizer.to(device)
+        return self
 
     def save(self, folder: Path) -> "Bundle":
         """Writes the folder, whole or not at all, and returns the bundle as it was read back and verified."""
@@ -113,7 +124,7 @@ class Bundle:
         config = manifest.config
         bundle = Bundle(
             manifest,
-            load_into(FrameEncoder(config.encoder), folder / "encoder.safetensors"),
+            load_into(build_encoder(config.encoder), folder / "encoder.safetensors"),
             load_into(VQVAE(config.tokenizer), folder / "tokenizer.safetensors"),
             load_into(ReactionGPT(config.gpt), folder / "gpt.safetensors"),
             normaliser=Normaliser(**read_tensors(folder / STATISTICS)),
@@ -162,8 +173,7 @@ def _card(manifest: BundleManifest) -> str:
     return "\n".join([
         "# EgoReAct reaction bundle", "",
         "Egocentric video in, the wearer's 3D motion out: 20 motion frames a second, one token (4 frames) every 0.2 s.", "",
-        f"Frame encoder: DINOv2 form, {config.encoder.vit.layers} × {config.encoder.vit.width}, "
-        f"{config.encoder.vit.image_size_px} px. Tokenizer: causal VQ-VAE, {config.tokenizer.codebook_size} codes. "
+        f"Frame encoder: {config.encoder.description}. Tokenizer: causal VQ-VAE, {config.tokenizer.codebook_size} codes. "
         f"Transformer: {config.gpt.layers} × {config.gpt.width}, window {config.gpt.window} tokens.", "",
         "| origin | |", "|---|---|", *origin, "",
         "| metric of training | |", "|---|---|", *rows, "",

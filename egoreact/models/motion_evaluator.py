@@ -1,8 +1,14 @@
 """The judge of generated motion: clips to embeddings, on which FID and diversity are measured, and to categories.
 
-T2M's form (Guo et al. 2022): the 4 contacts are dropped (259-d), two stride-2 convolutions, a bidirectional GRU, an
-embedding. Its statistics are its own, kept inside, and are not the tokenizer's: figures depend on them. A linear head
-names the encounter that a motion reacts to; the share it names rightly is the reaction accuracy.
+Exactly T2M's two encoders (Guo et al. 2022, "Generating Diverse and Natural 3D Human Motions from Text"), names and all,
+so that their published weights fit (`t2m_checkpoint.py`): the 4 contacts are dropped (259-d), two stride-2 convolutions,
+a bidirectional GRU, an embedding. Its statistics are its own, kept inside, and are not the tokenizer's: figures depend
+on them. A linear head, which T2M has not, names the encounter that a motion reacts to; the share it names rightly is the
+reaction accuracy.
+
+T2M pads clips to 196 frames with zeros after normalising. Its second convolution sees one frame into what the first makes
+of them, so there a clip of 196 frames is embedded unlike the same clip padded further. Here every clip is seen with zeros
+behind it, as all but the longest are there: the embedding depends on the clip alone.
 """
 
 import json
@@ -28,14 +34,17 @@ MOVEMENT_DIM = FEATURE_DIM - 4
 FRAMES_PER_STEP = 4
 """Frames a step of the GRU, the product of the strides; no clip may be shorter."""
 WEIGHTS, DESCRIPTION = "motion_evaluator.safetensors", "motion_evaluator.json"
+REMEDY = "train the evaluator again: make run"
 
 
 @dataclass(frozen=True)
 class MotionEvaluatorConfig:
+    """T2M's own sizes by default."""
+
     channels: int = 512
     """Of both convolutions."""
     hidden: int = 1024
-    """Of the GRU, each direction."""
+    """Of the GRU's input and of each of its directions."""
     embedding_dim: int = 512
     dropout: float = 0.2
 
@@ -48,8 +57,29 @@ class EvaluatorDescription:
     categories: tuple[str, ...]
     sha256: dict[str, str]
     trained_on: dict[str, Any] = field(default_factory=dict)
-    """Where it is from, such as data revision and accuracy."""
+    """Where it is from, such as the data revision."""
     schema_version: int = SCHEMA_VERSION
+
+    @staticmethod
+    def read(folder: Path) -> "EvaluatorDescription":
+        """Raises:
+        EgoReactError: there is none, or one of another schema version.
+        """
+        path = Path(folder) / DESCRIPTION
+        if not path.is_file():
+            raise EgoReactError("no such file", where=path, remedy=REMEDY)
+        try:
+            description = TypeAdapter(EvaluatorDescription).validate_json(path.read_bytes())
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            raise EgoReactError(f"is no evaluator's description ({place})", where=path, remedy=REMEDY) from error
+        if description.schema_version != SCHEMA_VERSION:
+            raise EgoReactError(
+                f"schema version {description.schema_version}, this program reads {SCHEMA_VERSION}",
+                where=path,
+                remedy=REMEDY,
+            )
+        return description
 
 
 @dataclass(frozen=True)
@@ -58,7 +88,43 @@ class Judgement:
 
     embeddings: Float[np.ndarray, "n embedding_dim"]
     classes: Int[np.ndarray, " n"]
-    """Index into `MotionEvaluator.categories` of the likeliest."""
+    """Index into `MotionEvaluator.categories` of the likeliest; −1 where it knows none."""
+
+
+class MovementEncoder(nn.Module):
+    """T2M's `MovementConvEncoder`: four frames to one vector."""
+
+    def __init__(self, channels: int, dropout: float):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before in (MOVEMENT_DIM, channels):
+            layers += [nn.Conv1d(before, channels, 4, stride=2, padding=1), nn.Dropout(dropout), nn.LeakyReLU(0.2)]
+        self.main = nn.Sequential(*layers)
+        self.out_net = nn.Linear(channels, channels)
+
+    def forward(self, movement: Float[Tensor, "batch 4*n 259"]) -> Float[Tensor, "batch n channels"]:
+        return self.out_net(self.main(movement.mT).mT)
+
+
+class MotionEncoder(nn.Module):
+    """T2M's `MotionEncoderBiGRUCo`: a clip's vectors to one embedding."""
+
+    def __init__(self, channels: int, hidden: int, embedding_dim: int):
+        super().__init__()
+        self.input_emb = nn.Linear(channels, hidden)
+        self.gru = nn.GRU(hidden, hidden, batch_first=True, bidirectional=True)
+        self.output_net = nn.Sequential(
+            nn.Linear(2 * hidden, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, embedding_dim)
+        )
+        self.hidden = nn.Parameter(torch.randn(2, 1, hidden))
+        """Of both directions, before the first step."""
+
+    def forward(
+        self, movements: Float[Tensor, "batch n channels"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch embedding_dim"]:
+        packed = pack_padded_sequence(self.input_emb(movements), lengths.cpu(), batch_first=True, enforce_sorted=False)
+        _, last = self.gru(packed, self.hidden.expand(-1, len(movements), -1).contiguous())
+        return self.output_net(torch.cat([last[0], last[1]], dim=-1))
 
 
 class MotionEvaluator(nn.Module):
@@ -68,22 +134,20 @@ class MotionEvaluator(nn.Module):
     std: Tensor
 
     def __init__(self, config: MotionEvaluatorConfig, categories: Sequence[str]):
+        """Args:
+        categories: that it names; none for an evaluator that only embeds, such as T2M's.
+        """
         super().__init__()
         self.config, self.categories = config, tuple(categories)
         self.register_buffer("mean", torch.zeros(MOVEMENT_DIM))
         self.register_buffer("std", torch.ones(MOVEMENT_DIM))
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(before, config.channels, 4, stride=2, padding=1) for before in (MOVEMENT_DIM, config.channels)
-        )
-        self.activation = nn.Sequential(nn.LeakyReLU(0.2), nn.Dropout(config.dropout))
-        self.gru = nn.GRU(config.channels, config.hidden, batch_first=True, bidirectional=True)
-        self.embedding = nn.Sequential(
-            nn.Linear(2 * config.hidden, config.hidden),
-            nn.LayerNorm(config.hidden),
-            nn.LeakyReLU(0.2),
-            nn.Linear(config.hidden, config.embedding_dim),
-        )
-        self.classify = nn.Linear(config.embedding_dim, len(self.categories))
+        self.movement_encoder = MovementEncoder(config.channels, config.dropout)
+        self.motion_encoder = MotionEncoder(config.channels, config.hidden, config.embedding_dim)
+        self.classify: nn.Module = nn.Identity()
+        if self.categories:
+            self.classify = nn.Linear(config.embedding_dim, len(self.categories))
+        self.trained_on: dict[str, Any] = {}
+        """Where it is from, as `save` was told."""
 
     def set_statistics(self, clips: Sequence[Float[np.ndarray, "frames 263"]]) -> None:
         """Takes mean and standard deviation from motion, normally the training split's."""
@@ -94,41 +158,36 @@ class MotionEvaluator(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch frames 263"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch embedding_dim"]:
-        """Embeddings. Frames at and after a row's length, 4 or more, are ignored."""
-        x = ((_without_contacts(features) - self.mean) / self.std).mT
-        x = x * _mask(lengths, x.shape[-1])
-        for convolution in self.convolutions:
-            lengths = lengths // 2
-            x = self.activation(convolution(x))
-            # Past the end stay zeros, which is what the next convolution pads a lone clip with.
-            x = x * _mask(lengths, x.shape[-1])
-        packed = pack_padded_sequence(x.mT, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        _, last = self.gru(packed)
-        return self.embedding(torch.cat([last[0], last[1]], dim=-1))
+        """Embeddings. Of each row, only the whole steps of 4 frames within its length are seen; 4 frames are the least."""
+        steps = lengths // FRAMES_PER_STEP
+        movement = (_without_contacts(features) - self.mean) / self.std
+        seen = torch.arange(movement.shape[1], device=lengths.device) < (steps * FRAMES_PER_STEP)[:, None]
+        movement = nn.functional.pad(movement * seen[..., None], (0, 0, 0, FRAMES_PER_STEP))
+        return self.motion_encoder(self.movement_encoder(movement), steps)
 
     @torch.inference_mode()
-    def judge(self, clips: Sequence[Float[np.ndarray, "frames 263"]], *, batch_size: int = 128) -> Judgement:
+    def judge(self, clips: Sequence[Float[np.ndarray, "frames 263"]], *, batch_size: int = 64) -> Judgement:
         """Embeddings and likeliest categories of clips of any lengths, in order.
 
         Raises:
             EgoReactError: a clip is misshapen, shorter than 4 frames, or not finite; names its place.
         """
         self.eval()
-        embeddings, classes = [], []
+        embeddings = [torch.zeros(0, self.config.embedding_dim)]
         for start in range(0, len(clips), batch_size):
             batch = [_checked(clip, start + place) for place, clip in enumerate(clips[start : start + batch_size])]
-            embedding = self(*pad(batch, device=self.mean.device))
-            embeddings.append(embedding.cpu())
-            classes.append(self.classify(embedding).argmax(-1).cpu())
-        if not embeddings:
-            return Judgement(np.zeros((0, self.config.embedding_dim), np.float32), np.zeros(0, np.int64))
-        return Judgement(torch.cat(embeddings).numpy(), torch.cat(classes).numpy())
+            embeddings.append(self(*pad(batch, device=self.mean.device)).cpu())
+        embedding = torch.cat(embeddings)
+        classes = torch.full((len(embedding),), -1)
+        if self.categories:
+            classes = self.classify(embedding.to(self.mean.device)).argmax(-1).cpu()
+        return Judgement(embedding.numpy(), classes.numpy())
 
     def save(self, folder: Path, *, trained_on: dict[str, Any] | None = None) -> None:
         """Writes `motion_evaluator.safetensors` and `.json`, the folder whole or not at all.
 
         Args:
-            trained_on: anything JSON-able that says where it is from, such as data revision and accuracy.
+            trained_on: anything JSON-able that says where it is from, such as the data revision.
         """
         with whole_folder(folder) as beside:
             write_tensors(beside / WEIGHTS, self.state_dict())
@@ -147,25 +206,15 @@ class MotionEvaluator(nn.Module):
         Raises:
             EgoReactError: a file is missing, changed, or of another schema version.
         """
-        weights, path = Path(folder) / WEIGHTS, Path(folder) / DESCRIPTION
-        remedy = "train the evaluator again: make run"
-        for file in (weights, path):
-            if not file.is_file():
-                raise EgoReactError("no such file", where=file, remedy=remedy)
-        try:
-            description = TypeAdapter(EvaluatorDescription).validate_json(path.read_bytes())
-        except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
-            raise EgoReactError(f"is no evaluator's description ({place})", where=path, remedy=remedy) from error
-        if description.schema_version != SCHEMA_VERSION:
-            raise EgoReactError(
-                f"schema version {description.schema_version}, this program reads {SCHEMA_VERSION}",
-                where=path,
-                remedy=remedy,
-            )
+        weights = Path(folder) / WEIGHTS
+        description = EvaluatorDescription.read(folder)
+        if not weights.is_file():
+            raise EgoReactError("no such file", where=weights, remedy=REMEDY)
         if sha256_file(weights) != description.sha256.get(WEIGHTS):
-            raise EgoReactError(f"its bytes differ from the SHA-256 in {DESCRIPTION}", where=weights, remedy=remedy)
-        return load_into(MotionEvaluator(description.config, description.categories), weights).eval()
+            raise EgoReactError(f"its bytes differ from the SHA-256 in {DESCRIPTION}", where=weights, remedy=REMEDY)
+        evaluator = load_into(MotionEvaluator(description.config, description.categories), weights).eval()
+        evaluator.trained_on = description.trained_on
+        return evaluator
 
     @property
     def digest(self) -> str:
@@ -186,10 +235,6 @@ def pad(
 
 def _without_contacts(features: Float[Tensor, "*batch 263"]) -> Float[Tensor, "*batch 259"]:
     return features[..., : CONTACTS.start]
-
-
-def _mask(lengths: Int[Tensor, " batch"], frames: int) -> Tensor:
-    return (torch.arange(frames, device=lengths.device) < lengths[:, None])[:, None]
 
 
 def _checked(clip: np.ndarray, place: int) -> np.ndarray:

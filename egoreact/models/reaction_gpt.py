@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache, MistralConfig, MistralModel
 
+from egoreact.errors import EgoReactError
+from egoreact.models.ring_cache import EnduringRotary, RingCache
 
 Sense = Literal["semantic", "depth", "velocity"]
 SENSES: tuple[Sense, ...] = ("semantic", "depth", "velocity")
@@ -43,6 +45,14 @@ class ReactionGPTConfig:
     top_fraction: float = 0.1
     """Sampling draws among this fraction of the codebook, the likeliest codes."""
 
+    def __post_init__(self) -> None:
+        if not self.senses or sorted(set(self.senses) & set(SENSES)) != sorted(self.senses):
+            raise EgoReactError(
+                f"senses are {', '.join(map(str, self.senses)) or 'none'}",
+                where="ReactionGPTConfig",
+                remedy=f"give one or more of {', '.join(SENSES)}, each once",
+            )
+
 
 @dataclass(frozen=True)
 class GPTInputs:
@@ -57,7 +67,8 @@ class GPTInputs:
     head_velocity_m: Float[Tensor, "batch n 3"]
     """V_{t−1}: displacement of the head of the motion decoded so far, over the frame before 4t; 0 at t = 0."""
     seen: Tensor
-    """(batch,) bool: False hides the frame's features (unconditional)."""
+    """(batch,) bool: False hides the frame's features (unconditional). Of rows at the end that are hidden, `semantic` and
+    `depth_m` may be left out."""
 
 
 class DepthBranch(nn.Module):
@@ -76,7 +87,7 @@ class DepthBranch(nn.Module):
         self.project = nn.Linear(channels[-1], out_dim)
 
     def forward(self, depth_m: Float[Tensor, "n side side"]) -> Float[Tensor, "n out_dim"]:
-        side = torch.linspace(-1, 1, depth_m.shape[-1], device=depth_m.device)
+        side = torch.linspace(-1, 1, depth_m.shape[-1], device=depth_m.device, dtype=depth_m.dtype)
         rows, columns = torch.meshgrid(side, side, indexing="ij")
         place = torch.stack([rows, columns]).expand(len(depth_m), -1, -1, -1)
         maps = torch.cat([(1 / (0.5 + depth_m))[:, None], place], dim=1)
@@ -114,18 +125,21 @@ class ReactionGPT(nn.Module):
                 attn_implementation="sdpa",  # type: ignore[call-arg]
             )
         )
+        self.trunk.rotary_emb = EnduringRotary(self.trunk.config)  # type: ignore[assignment]
         self.head = nn.Linear(width, config.codebook_size)
 
     def forward(
-        self, inputs: GPTInputs, *, cache: DynamicCache | None = None
+        self, inputs: GPTInputs, *, cache: DynamicCache | RingCache | None = None
     ) -> Float[Tensor, "batch n codebook_size"]:
-        """Logits of token_t for each t given. With a cache, t goes on where the cache ends, and the cache is extended."""
+        """Logits of token_t for each t given. With a cache, t goes on where the cache ends, and the cache is extended; a
+        ring takes one token of the rows that it was told to `place`."""
         parts = [self.token(inputs.previous_token), *self._seen(inputs)]
         if "velocity" in self.config.senses:
             parts.append(self.velocity(inputs.head_velocity_m * VELOCITY_SCALE))
         x = self.fuse(torch.cat(parts, dim=-1))
+        placed = cache.arguments if isinstance(cache, RingCache) else {}
         hidden = self.trunk(
-            inputs_embeds=self.dropout(x), past_key_values=cache, use_cache=cache is not None
+            inputs_embeds=self.dropout(x), past_key_values=cache, use_cache=cache is not None, **placed
         ).last_hidden_state
         return self.head(self.dropout(hidden))
 
@@ -136,7 +150,11 @@ class ReactionGPT(nn.Module):
             parts.append(self.semantic(inputs.semantic))
         if "depth" in self.config.senses:
             parts.append(self._depth(inputs.depth_m))
-        return [torch.where(inputs.seen[:, None, None], torch.cat(parts, dim=-1), self.unseen)] if parts else []
+        if not parts:
+            return []
+        shown = torch.where(inputs.seen[: len(parts[0]), None, None], torch.cat(parts, dim=-1), self.unseen)
+        blind = self.unseen.expand(len(inputs.seen) - len(shown), shown.shape[1], -1)
+        return [torch.cat([shown, blind])]
 
     def _depth(self, depth_m: Float[Tensor, "batch n side side"]) -> Float[Tensor, "batch n width"]:
         return self.depth(depth_m.flatten(0, 1)).unflatten(0, depth_m.shape[:2])
@@ -144,6 +162,10 @@ class ReactionGPT(nn.Module):
     def new_cache(self) -> DynamicCache:
         """The cache of a batch of streams before their first token."""
         return DynamicCache(config=self.trunk.config)
+
+    def new_ring(self, rows: int) -> RingCache:
+        """A cache of fixed size for live streams, of so many rows that step in any company."""
+        return RingCache(self.trunk.config, rows, device=self.unseen.device, dtype=self.unseen.dtype)
 
     @property
     def no_token(self) -> int:
@@ -162,11 +184,18 @@ def sample_tokens(
 
     Each row has its own generator, so a stream's draws do not depend on who shares its batch.
     """
+    draws = torch.stack([torch.rand((), generator=generator, dtype=torch.float64) for generator in generators])
+    return pick_tokens(logits, draws.to(logits.device), temperature=temperature, top_fraction=top_fraction)
+
+
+def pick_tokens(
+    logits: Float[Tensor, "batch codes"], draws: Float[Tensor, "batch"], *, temperature: float, top_fraction: float
+) -> Int[Tensor, "batch"]:
+    """`sample_tokens` with the random numbers given, uniform in [0, 1), double precision: nothing here asks the host."""
     if temperature == 0:
         return logits.argmax(-1)
     kept = max(1, round(top_fraction * logits.shape[-1]))
     values, codes = logits.topk(kept, dim=-1)
     cumulative = torch.softmax(values.double() / temperature, dim=-1).cumsum(-1)
-    draws = torch.stack([torch.rand((), generator=generator, dtype=torch.float64) for generator in generators])
-    chosen = (cumulative < draws.to(logits.device)[:, None] * cumulative[:, -1:]).sum(-1, keepdim=True)
+    chosen = (cumulative < draws[:, None] * cumulative[:, -1:]).sum(-1, keepdim=True)
     return codes.gather(-1, chosen.clamp(max=kept - 1)).squeeze(-1)

@@ -1,7 +1,7 @@
 """Motion as tokens: a VQ-VAE over the 263-d representation, causal in encoder and decoder.
 
-The layers are T2M-GPT's (two stride-2 stages, residual blocks of dilation 9, 3, 1) with every convolution left-padded,
-so that token t holds frames 4t … 4t + 3 and is decoded from tokens up to t alone. The codebook is
+The layers are T2M-GPT's (two stride-2 stages, residual blocks of dilation 9, 3, 1) with every convolution turned to the
+past, so that token t holds frames 4t … 4t + 3 and is decoded from tokens up to t alone. The codebook is
 vector-quantize-pytorch's; its EMA sums and counts are buffers, so they are saved and a resumed run goes on unchanged.
 """
 
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from vector_quantize_pytorch import VectorQuantize
 
-from egoreact.models.causal_conv import CausalConv1d, CausalResidual, CausalStack, State
+from egoreact.models.causal_conv import CausalConv1d, CausalResidual, CausalStack, CausalUpsampling, State
 from egoreact.motion.representation import FEATURE_DIM
 
 FRAMES_PER_TOKEN = 4
@@ -54,11 +54,7 @@ class VQVAE(nn.Module):
         up: list[nn.Module] = [CausalConv1d(config.code_dim, width, 3), nn.ReLU()]
         for _ in range(2):
             down += [CausalConv1d(width, width, 4, stride=2), *(CausalResidual(width, d) for d in dilations)]
-            up += [
-                *(CausalResidual(width, d) for d in dilations),
-                nn.Upsample(scale_factor=2, mode="nearest"),
-                CausalConv1d(width, width, 3),
-            ]
+            up += [*(CausalResidual(width, d) for d in dilations), CausalUpsampling(width)]
         self.encoder = CausalStack([*down, CausalConv1d(width, config.code_dim, 3)])
         self.decoder = CausalStack([*up, CausalConv1d(width, width, 3), nn.ReLU(), CausalConv1d(width, FEATURE_DIM, 3)])
         self.quantizer = VectorQuantize(
@@ -72,13 +68,12 @@ class VQVAE(nn.Module):
         )
 
     def forward(self, features: Float[Tensor, "batch frames 263"]) -> VQVAEOutput:
-        latent = self.encoder(features.mT).mT
-        quantized, tokens, commitment_loss = self.quantizer(latent)
-        return VQVAEOutput(self.decoder(quantized.mT).mT, tokens, commitment_loss.squeeze())
+        quantized, tokens, commitment_loss = self.quantizer(_whole(self.encoder, features))
+        return VQVAEOutput(_whole(self.decoder, quantized), tokens, commitment_loss.squeeze())
 
     def encode(self, features: Float[Tensor, "batch frames 263"]) -> Int[Tensor, "batch tokens"]:
         """Nearest codes; never updates the codebook."""
-        return self.quantize(self.encoder(features.mT).mT)
+        return self.quantize(_whole(self.encoder, features))
 
     def quantize(self, latent: Float[Tensor, "batch tokens code_dim"]) -> Int[Tensor, "batch tokens"]:
         return torch.cdist(latent, self.codebook.expand(len(latent), -1, -1)).argmin(-1)
@@ -88,7 +83,7 @@ class VQVAE(nn.Module):
         return self.quantizer.codebook
 
     def decode(self, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch frames 263"]:
-        return self.decoder(self.codebook[tokens].mT).mT
+        return _whole(self.decoder, self.codebook[tokens])
 
     def decoder_state(self, batch: int) -> State:
         """State of `batch` decoding streams before their first token."""
@@ -96,13 +91,23 @@ class VQVAE(nn.Module):
 
     def decode_stream(self, tokens: Int[Tensor, "batch tokens"], state: State) -> tuple[Tensor, State]:
         """The features of the next tokens, (batch, 4 · tokens, 263), and the state after them. Equal to `decode`."""
-        features, state = self.decoder.stream(self.codebook[tokens].mT, state)
-        return features.mT, state
+        return _chunk(self.decoder, self.codebook[tokens], state)
 
     def encoder_state(self, batch: int) -> State:
         return self.encoder.initial_state(batch)
 
     def encode_stream(self, features: Float[Tensor, "batch frames 263"], state: State) -> tuple[Tensor, State]:
         """The tokens of the next frames, a multiple of 4, and the state after them. Equal to `encode`."""
-        latent, state = self.encoder.stream(features.mT, state)
-        return self.quantize(latent.mT), state
+        latent, state = _chunk(self.encoder, features, state)
+        return self.quantize(latent), state
+
+
+def _whole(stack: CausalStack, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch outputs channels"]:
+    return stack(x.transpose(0, 1)).transpose(0, 1)
+
+
+def _chunk(
+    stack: CausalStack, x: Float[Tensor, "batch frames channels"], state: State
+) -> tuple[Float[Tensor, "batch outputs channels"], State]:
+    y, state = stack.stream(x.transpose(0, 1), state)
+    return y.transpose(0, 1), state

@@ -13,7 +13,7 @@ from egoreact.models.vqvae import FRAMES_PER_TOKEN
 from egoreact.streaming.reaction_stream import ReactionStream
 from egoreact.vision.frame_encoder import FrameFeatures
 
-BATCH = 128
+BATCH = 256
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from egoreact.models.bundle import Bundle
 from egoreact.models.vqvae import FRAMES_PER_TOKEN
 from egoreact.motion.skeleton import FPS
 from egoreact.streaming.reaction_stream import ReactionStream
+from egoreact.vision.frames import check_frame
 from egoreact.vision.video import iterate_video
+from egoreact.vision.video_depth import DepthState
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,28 @@ class Session:
         self.bundle, self.stream = bundle, stream
         self.frames = 0
         """Frames taken so far."""
+        self.perception: DepthState | None = None
+        """What the eyes remember; None before the first frame."""
 
     def push(self, rgb: UInt8[np.ndarray, "height width 3"]) -> MotionChunk | None:
-        """Takes the next frame; gives a chunk for frames 0, 4, 8, …"""
-        frame, self.frames = self.frames, self.frames + 1
+        """Takes the next frame; gives a chunk for frames 0, 4, 8, …
+
+        Raises:
+            EgoReactError: it is no RGB frame of 16 to 8192 px, or its size changes where the eyes remember places in
+                the frame. The frame does not count; the session goes on with the next good one.
+        """
+        check_frame(rgb)
+        frame = self.frames
         if frame % FRAMES_PER_TOKEN:
+            self.frames += 1
             return None
         started = time.perf_counter()
-        seen = self.bundle.encoder.encode(torch.from_numpy(np.ascontiguousarray(rgb))[None])
+        if self.perception is None:
+            self.perception = self.bundle.encoder.initial_state(1, *rgb.shape[:2])
+        seen, self.perception = self.bundle.encoder.perceive(
+            torch.from_numpy(np.ascontiguousarray(rgb))[None], self.perception
+        )
+        self.frames += 1
         perceived = time.perf_counter()
         self.stream.choose(seen)
         chosen = time.perf_counter()

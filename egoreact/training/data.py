@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from egoreact.errors import EgoReactError
@@ -19,6 +19,7 @@ from egoreact.models.vqvae import FRAMES_PER_TOKEN
 from egoreact.motion.representation import decode, encode, retarget
 from egoreact.processes import map_in_processes
 from egoreact.progress import Progress
+from egoreact.vision.frame_encoder import OBJECT_CLASSES
 
 
 def usable_rows(folder: Path, split: Split, quarantined: frozenset[str] = frozenset()) -> pd.DataFrame:
@@ -67,6 +68,29 @@ class Pictures:
     rgb: UInt8[Tensor, "n height width 3"]
     depth_m: Float[Tensor, "n side side"]
     segmentation: UInt8[Tensor, "n side side"]
+    objects: Float[Tensor, "n 9 4"]
+    """`object_truth` of the whole picture: on the small map one far ball in seven falls between the cells."""
+    gaze: Float[Tensor, "n 2"]
+    """Where the eyes look in the world: `gaze_of` the camera. Simulated places lie along the world's axes."""
+
+
+def object_truth(
+    depth_m: Float[Tensor, "n height width"], segmentation: Int[Tensor, "n height width"]
+) -> Float[Tensor, "n 9 4"]:
+    """Of each object class: presence, centre x and y in [−1, 1], and nearness 1 / (0.5 + median-ish depth)."""
+    mask = torch.stack([segmentation == c for c in range(1, OBJECT_CLASSES + 1)], dim=1).float()
+    area = mask.sum((-2, -1))
+    rows, columns = (torch.linspace(-1, 1, length) for length in depth_m.shape[1:])
+    x = (mask * columns).sum((-2, -1)) / area.clamp(min=1)
+    y = (mask * rows[:, None]).sum((-2, -1)) / area.clamp(min=1)
+    nearness = (mask / (0.5 + depth_m[:, None])).sum((-2, -1)) / area.clamp(min=1)
+    return torch.stack([(area > 0).float(), x, y, nearness], dim=-1)
+
+
+def gaze_of(T_world_camera: Float[Tensor, "n 4 4"]) -> Float[Tensor, "n 2"]:
+    """Turn to the left and tilt upwards of the optical axis, radians."""
+    x, y, z = T_world_camera[:, :3, 2].unbind(-1)
+    return torch.stack([torch.atan2(x, z), torch.asin(y.clamp(-1, 1))], dim=-1)
 
 
 def load_pictures(
@@ -102,15 +126,20 @@ def _pictures_of(
     folder: Path, image_size_px: int, side: int, every: int, rows: pd.DataFrame
 ) -> tuple[np.ndarray, ...] | None:
     """Pictures of one shard's clips, as arrays: what crosses to another process."""
-    parts = [
-        (
-            _scale(_centre_square(clip.rgb[::every]), image_size_px),
-            _shrink(_centre_square(clip.depth_m[::every]), side).astype(np.float32),
-            _shrink(_centre_square(clip.segmentation[::every]), side),
-        )
-        for clip in read_clips(folder, rows)
-        if clip.depth_m is not None and clip.segmentation is not None
-    ]
+    parts = []
+    for clip in read_clips(folder, rows):
+        if clip.depth_m is not None and clip.segmentation is not None:
+            depth_m, segmentation = _centre_square(clip.depth_m[::every]), _centre_square(clip.segmentation[::every])
+            objects = object_truth(torch.from_numpy(depth_m.copy()), torch.from_numpy(segmentation.copy()))
+            parts.append(
+                (
+                    _scale(_centre_square(clip.rgb[::every]), image_size_px),
+                    _shrink(depth_m, side).astype(np.float32),
+                    _shrink(segmentation, side),
+                    objects.numpy(),
+                    gaze_of(torch.from_numpy(clip.T_world_camera[::every])).numpy(),
+                )
+            )
     return tuple(map(np.concatenate, zip(*parts, strict=True))) if parts else None
 
 

@@ -1,7 +1,8 @@
 """Teaching the embedded frame encoder what the simulator knows of a picture: depth, what each pixel is, and what comes.
 
 Losses: L1 of log depth; cross-entropy of the segmentation; and on the semantic vector, for each kind of thing that can
-come at a person, whether it is there, where in the image, and how near.
+come at a person, whether it is there, where in the image, and how near, and where the eyes look: they follow what comes,
+so it stays near the middle of the picture, and which side it comes from shows in how far the head has turned.
 """
 
 from dataclasses import dataclass, field
@@ -16,8 +17,15 @@ from egoreact.files import whole_file
 from egoreact.training.data import Pictures
 from egoreact.training.loop import Learner
 from egoreact.training.world import Draws
-from egoreact.vision.dinov2 import load_pretrained, preprocess
-from egoreact.vision.frame_encoder import OBJECT_CLASSES, FrameEncoder, FrameEncoderConfig, Perception
+from egoreact.vision.dinov2 import preprocess
+from egoreact.vision.encoders import EncoderConfig
+from egoreact.vision.frame_encoder import (
+    GAZE_UNIT_RADIANS,
+    OBJECT_CLASSES,
+    FrameEncoder,
+    FrameEncoderConfig,
+    Perception,
+)
 from egoreact.weights import read_tensors, write_tensors
 
 MIN_DEPTH_M, MAX_DEPTH_M = 0.1, 50.0
@@ -25,14 +33,14 @@ MIN_DEPTH_M, MAX_DEPTH_M = 0.1, 50.0
 
 @dataclass(frozen=True)
 class EncoderTrainingConfig:
-    model: FrameEncoderConfig = field(default_factory=FrameEncoderConfig)
+    model: EncoderConfig = field(default_factory=FrameEncoderConfig)
+    """Published backbones are frozen: of them nothing else here is used."""
     depth_weight: float = 1.0
     segmentation_weight: float = 0.5
     objects_weight: float = 1.0
+    gaze_weight: float = 1.0
     every: int = 4
     """Each how many frames of a clip one is learnt from; neighbours differ little."""
-    backbone: str = ""
-    """Weights that the transformer starts from: a folder or a model of the hub; empty starts from scratch."""
 
 
 class EncoderLearner(Learner):
@@ -51,10 +59,16 @@ class EncoderLearner(Learner):
         mirrored = draws.uniform("mirrored") < 0.5
         rgb = (self.pictures.rgb[indices].float() * brightness).clamp(0, 255).to(torch.uint8)
         depth_m, segmentation = self.pictures.depth_m[indices], self.pictures.segmentation[indices].long()
+        sideways = torch.where(mirrored, -1.0, 1.0)
+        objects, gaze = self.pictures.objects[indices].clone(), self.pictures.gaze[indices].clone()
+        objects[..., 1] *= sideways[:, None]
+        gaze[:, 0] *= sideways
         return {
             "images": preprocess(_mirror(rgb, mirrored, side=2), self.module.config.vit.image_size_px),
             "depth_m": _mirror(depth_m, mirrored, side=2),
             "segmentation": _mirror(segmentation, mirrored, side=2),
+            "objects": objects,
+            "gaze": gaze,
         }
 
     def loss(self, batch: dict[str, Tensor], draws: Draws) -> dict[str, Float[Tensor, ""]]:
@@ -63,43 +77,37 @@ class EncoderLearner(Learner):
         segmentation = nn.functional.cross_entropy(
             perceived.segmentation_logits, batch["segmentation"], weight=_class_weights(batch["segmentation"].device)
         )
-        objects = _object_loss(perceived.objects, object_truth(batch["depth_m"], batch["segmentation"]))
+        objects = _object_loss(perceived.objects, batch["objects"])
+        gaze = nn.functional.smooth_l1_loss(perceived.gaze / GAZE_UNIT_RADIANS, batch["gaze"] / GAZE_UNIT_RADIANS)
         c = self.config
         total = c.depth_weight * depth + c.segmentation_weight * segmentation + c.objects_weight * objects
-        return {"loss": total, "depth": depth, "segmentation": segmentation, "objects": objects}
+        total = total + c.gaze_weight * gaze
+        return {"loss": total, "depth": depth, "segmentation": segmentation, "objects": objects, "gaze": gaze}
 
     def _perceive(self, rgb: UInt8[Tensor, "n height width 3"]) -> Perception:
         device = next(self.module.parameters()).device
         return self.module(preprocess(rgb.to(device), self.module.config.vit.image_size_px)).to("cpu")
 
     def validate(self) -> dict[str, float]:
-        """Of held-out frames: mean relative depth error, and the share of object presences told right."""
+        """Of held-out frames: mean relative depth error, the share of object presences told right, and the mean error of
+        where the eyes look, degrees."""
         if self.held_out is None:
             return {}
-        error, right, count = 0.0, 0.0, 0
-        for rgb, depth_m, segmentation in zip(*(part.split(64) for part in vars(self.held_out).values()), strict=True):
+        error, right, astray, count = 0.0, 0.0, 0.0, 0
+        for rgb, depth_m, _, objects, gaze in zip(
+            *(part.split(64) for part in vars(self.held_out).values()), strict=True
+        ):
             perceived = self._perceive(rgb)
             known = depth_m > MIN_DEPTH_M
             error += float(
                 ((perceived.features.depth_m - depth_m).abs() / depth_m.clamp(min=MIN_DEPTH_M))[known].mean()
             ) * len(rgb)
-            there = object_truth(depth_m, segmentation.long())[..., 0] > 0.5
+            there = objects[..., 0] > 0.5
+            astray += float((perceived.gaze - gaze).abs().mean().rad2deg()) * len(rgb)
             right += float(((perceived.objects[..., 0] > 0) == there).float().mean()) * len(rgb)
             count += len(rgb)
-        return {"depth_relative_error": error / count, "presence_accuracy": right / count}
-
-
-def object_truth(
-    depth_m: Float[Tensor, "n side side"], segmentation: Int[Tensor, "n side side"]
-) -> Float[Tensor, "n 6 4"]:
-    """Of each object class: presence, centre x and y in [−1, 1], and nearness 1 / (0.5 + median-ish depth)."""
-    mask = torch.stack([segmentation == c for c in range(1, OBJECT_CLASSES + 1)], dim=1).float()
-    area = mask.sum((-2, -1))
-    side = torch.linspace(-1, 1, depth_m.shape[-1], device=depth_m.device)
-    x = (mask * side).sum((-2, -1)) / area.clamp(min=1)
-    y = (mask * side[:, None]).sum((-2, -1)) / area.clamp(min=1)
-    nearness = (mask / (0.5 + depth_m[:, None])).sum((-2, -1)) / area.clamp(min=1)
-    return torch.stack([(area > 0).float(), x, y, nearness], dim=-1)
+        means = (error / count, right / count, astray / count)
+        return dict(zip(("depth_relative_error", "presence_accuracy", "gaze_error_degrees"), means, strict=True))
 
 
 def _mirror(pictures: Tensor, mirrored: Tensor, *, side: int) -> Tensor:
@@ -148,7 +156,5 @@ def make_encoder_learner(*, data: str, config: dict) -> EncoderLearner:
         for part in ("train/", "held_out/")
     )
     training_config = TypeAdapter(EncoderTrainingConfig).validate_python(config)
-    encoder = FrameEncoder(training_config.model)
-    if training_config.backbone:
-        load_pretrained(encoder.vit, training_config.backbone)
-    return EncoderLearner(encoder, train, held_out, training_config)
+    assert isinstance(training_config.model, FrameEncoderConfig)
+    return EncoderLearner(FrameEncoder(training_config.model), train, held_out, training_config)

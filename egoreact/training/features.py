@@ -15,10 +15,9 @@ from egoreact.hrd.shards import ShardCounts, read_shard, verify_shard
 from egoreact.processes import map_in_processes
 from egoreact.progress import Progress
 from egoreact.training.data import token_frames
-from egoreact.vision.frame_encoder import FrameEncoder, FrameEncoderConfig, FrameFeatures
-from egoreact.weights import load_network, network_digest, read_tensors, write_tensors
-
-BATCH = 32
+from egoreact.vision.encoders import load_encoder
+from egoreact.vision.frame_features import FrameFeatures
+from egoreact.weights import network_digest, read_tensors, write_tensors
 
 
 def features_path(cache: Path, shard_sha256: str, encoder_digest: str) -> Path:
@@ -53,19 +52,15 @@ def extract_features(
 def _extract_shard(encoder_folder: Path, item: tuple[Path, str, Path]) -> None:
     shard, sha256, target = item
     verify_shard(shard, sha256)  # features of other bytes would be kept under the name of these
-    encoder = load_network(encoder_folder, FrameEncoderConfig, FrameEncoder)
+    encoder = load_encoder(encoder_folder).to("cuda" if torch.cuda.is_available() else "cpu")
     tensors: dict[str, Tensor] = {}
     for clip in read_shard(shard):
-        parts = [encoder.encode(torch.from_numpy(np.stack(frames))) for frames in _in_batches(list(token_frames(clip)))]
-        if parts:
-            tensors[f"{clip.id}/semantic"] = torch.cat([part.semantic for part in parts])
-            tensors[f"{clip.id}/depth_m"] = torch.cat([part.depth_m for part in parts]).half()
+        frames = list(token_frames(clip))
+        if frames:
+            seen = encoder.encode(torch.from_numpy(np.stack(frames)))
+            tensors[f"{clip.id}/semantic"], tensors[f"{clip.id}/depth_m"] = seen.semantic, seen.depth_m.half()
     with whole_file(target) as beside:
         write_tensors(beside, tensors)
-
-
-def _in_batches(frames: list[np.ndarray]) -> list[list[np.ndarray]]:
-    return [frames[start : start + BATCH] for start in range(0, len(frames), BATCH)]
 
 
 def load_features(cache: Path, rows: pd.DataFrame, encoder_digest: str) -> dict[str, FrameFeatures]:

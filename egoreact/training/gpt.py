@@ -1,11 +1,14 @@
 """Teaching the reaction transformer to go on from its own motion.
 
-Teacher forcing alone shows it perfect pasts, which inference never has. So part of the past tokens is replaced by other
-codes, and V_{t−1} is always taken from the decoded motion of the tokens it is shown, the replaced ones included: the
-same path that inference takes. The share replaced grows over training (a schedule against exposure bias).
+Teacher forcing alone shows it perfect pasts, which inference never has. So past tokens are replaced, on a schedule that
+grows over training: some by codes at random (T2M-GPT's corruption), some by what the transformer itself would draw
+there, given the true past (scheduled sampling in parallel: Mihaylova & Martins 2019; Duckworth et al. 2019). V_{t−1} is
+taken from the decoded motion of the tokens it is shown, the replaced ones included: the same path that inference takes.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +17,16 @@ from jaxtyping import Bool, Float, Int
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from egoreact.errors import EgoReactError
 from egoreact.files import whole_file
-from egoreact.models.reaction_gpt import GPTInputs, ReactionGPT, ReactionGPTConfig
+from egoreact.models.reaction_gpt import GPTInputs, ReactionGPT, ReactionGPTConfig, pick_tokens
 from egoreact.models.vqvae import FRAMES_PER_TOKEN, VQVAE, VQVAEConfig
 from egoreact.motion.representation import Normaliser, decode
 from egoreact.motion.skeleton import HEAD
+from egoreact.training.data import Motion
 from egoreact.training.loop import Learner
 from egoreact.training.world import Draws
+from egoreact.vision.frame_features import FrameFeatures
 from egoreact.weights import load_network, read_tensors, write_tensors
 
 
@@ -28,9 +34,11 @@ from egoreact.weights import load_network, read_tensors, write_tensors
 class GPTTrainingConfig:
     model: ReactionGPTConfig = field(default_factory=ReactionGPTConfig)
     replaced_tokens: float = 0.5
-    """Largest share of a clip's past tokens that is replaced."""
+    """Share of past tokens that is replaced by codes at random, up to a half; clips differ, from none to twice as many."""
+    own_tokens: float = 0.0
+    """Share of past tokens that is replaced by the transformer's own draws; likewise."""
     ramp_steps: int = 500
-    """Steps over which the share grows from none to its largest."""
+    """Steps over which both shares grow from none to all of it."""
     velocity: Literal["decoded", "true"] = "decoded"
     """Motion that V is taken from: what the shown tokens decode to, as at inference; or the truth, which inference never
     has: the upper bound that ablations compare with."""
@@ -53,6 +61,20 @@ class ReactionSamples:
     def valid(self) -> Bool[Tensor, "clips n"]:
         return torch.arange(self.tokens.shape[1]) < self.lengths[:, None]
 
+    def check(self) -> None:
+        """Raises:
+        EgoReactError: what a clip's tokens see is not finite; names the clip's place and the token.
+        """
+        for name, values in (("semantic", self.semantic), ("depth_m", self.depth_m)):
+            broken = ~values.isfinite().flatten(2).all(-1) & self.valid
+            if bool(broken.any()):
+                clip, token = (int(number) for number in broken.nonzero()[0])
+                raise EgoReactError(
+                    f"{name} of clip {clip} of {len(self.tokens)} is not finite at token {token}",
+                    where="reaction training",
+                    remedy="extract that clip's features again, or leave it out",
+                )
+
     def __getitem__(self, indices: Tensor) -> "ReactionSamples":
         return ReactionSamples(*(value[indices] for value in vars(self).values()))
 
@@ -70,24 +92,35 @@ class ReactionLearner(Learner):
         held_out: ReactionSamples | None,
         config: GPTTrainingConfig,
     ):
+        for part in (samples, held_out):
+            if part is not None:
+                part.check()
         self.module = gpt
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.normaliser, self.samples, self.held_out, self.config = normaliser, samples, held_out, config
         self.num_samples = len(samples.tokens)
         self.spread = samples.semantic[samples.valid].std()
 
+    def to(self, device: torch.device) -> None:
+        self.module.to(device)
+        self.tokenizer.to(device)
+
     def batch(self, indices: Int[Tensor, " samples"], draws: Draws) -> dict[str, Tensor]:
         part = self.samples[indices]
-        count = part.tokens.shape[1]
-        share = self.config.replaced_tokens * min(1.0, draws.step / max(self.config.ramp_steps, 1))
-        replaced = draws.uniform("which", count) < draws.uniform("share", 1) * share
-        shown = torch.where(replaced, draws.integers("code", self.module.config.codebook_size, count), part.tokens)
+        count, ramp = part.tokens.shape[1], min(1.0, draws.step / max(self.config.ramp_steps, 1))
+
+        def some(name: str, share: float) -> Bool[Tensor, "samples n"]:
+            """Places of this share of the tokens; each clip's own is between none and twice as many."""
+            return draws.uniform(name, count) < draws.uniform(f"{name} share", 1) * 2 * share * ramp
+
+        replaced = some("replaced", self.config.replaced_tokens)
+        codes = draws.integers("code", self.module.config.codebook_size, count)
         noise = draws.normal("noise", *part.semantic.shape[1:]) * self.config.feature_noise
-        followed = shown if self.config.velocity == "decoded" else part.tokens
         return {
             "tokens": part.tokens,
-            "shown": shown,
-            "velocity": head_velocity_of(followed, self.tokenizer, self.normaliser),
+            "shown": torch.where(replaced, codes, part.tokens),
+            "own": some("own", self.config.own_tokens),
+            "true_velocity": self._true_velocity[indices],
             "semantic": part.semantic + noise * self.spread,
             "depth_m": part.depth_m.float(),
             "valid": part.valid,
@@ -95,21 +128,46 @@ class ReactionLearner(Learner):
         }
 
     def loss(self, batch: dict[str, Tensor], draws: Draws) -> dict[str, Float[Tensor, ""]]:
-        logits = self.module(self._inputs(batch))
+        shown, velocity = batch["shown"], batch["true_velocity"]
+        if self.config.own_tokens:
+            shown = torch.where(batch["own"], self._own_tokens(batch, draws), shown)
+        if self.config.velocity == "decoded":
+            velocity = head_velocity_of(shown, self.tokenizer, self.normaliser)
+        logits = self.module(self._inputs(batch, shown, velocity))
         targets = batch["tokens"].masked_fill(~batch["valid"], -100)
         loss = nn.functional.cross_entropy(logits.mT, targets, label_smoothing=self.config.label_smoothing)
         right = (logits.argmax(-1) == batch["tokens"])[batch["valid"]].float().mean()
         return {"loss": loss, "accuracy": right}
 
+    @torch.no_grad()
+    def _own_tokens(self, batch: dict[str, Tensor], draws: Draws) -> Int[Tensor, "batch n"]:
+        """What the transformer, with its dropout on, draws at each place after the true past: one pass for all places."""
+        logits = self.module(self._inputs(batch, batch["tokens"], batch["true_velocity"]))
+        config = self.module.config
+        numbers = draws.uniform("own draws", logits.shape[1]).double().to(logits.device)
+        drawn = pick_tokens(
+            logits.flatten(0, 1), numbers.flatten(), temperature=config.temperature, top_fraction=config.top_fraction
+        )
+        return drawn.view_as(batch["tokens"])
+
     def weight(self, batch: dict[str, Tensor]) -> float:
         return float(batch["valid"].sum())
 
-    def _inputs(self, batch: dict[str, Tensor]) -> GPTInputs:
+    @cached_property
+    def _true_velocity(self) -> Float[Tensor, "clips n 3"]:
+        """V of the true tokens, decoded once."""
+        device = self.tokenizer.codebook.device
+        parts = [part.to(device) for part in self.samples.tokens.split(64)]
+        return torch.cat([head_velocity_of(part, self.tokenizer, self.normaliser).cpu() for part in parts])
+
+    def _inputs(
+        self, batch: dict[str, Tensor], shown: Int[Tensor, "batch n"], velocity_m: Float[Tensor, "batch n 3"]
+    ) -> GPTInputs:
         return GPTInputs(
-            previous_token=shift(batch["shown"], self.module.no_token),
+            previous_token=shift(shown, self.module.no_token),
             semantic=batch["semantic"],
             depth_m=batch["depth_m"],
-            head_velocity_m=batch["velocity"],
+            head_velocity_m=velocity_m,
             seen=batch["seen"],
         )
 
@@ -119,14 +177,15 @@ class ReactionLearner(Learner):
             return {}
         part = self.held_out
         batch = {
-            "shown": part.tokens,
-            "velocity": head_velocity_of(part.tokens, self.tokenizer, self.normaliser),
             "semantic": part.semantic,
             "depth_m": part.depth_m.float(),
             "seen": torch.ones(len(part.tokens), dtype=torch.bool),
         }
         device = next(self.module.parameters()).device
-        logits = self.module(self._inputs({name: value.to(device) for name, value in batch.items()})).cpu()
+        batch = {name: value.to(device) for name, value in batch.items()}
+        tokens = part.tokens.to(device)
+        velocity = head_velocity_of(tokens, self.tokenizer, self.normaliser)
+        logits = self.module(self._inputs(batch, tokens, velocity)).cpu()
         loss = nn.functional.cross_entropy(logits.mT, part.tokens.masked_fill(~part.valid, -100))
         right = (logits.argmax(-1) == part.tokens)[part.valid].float().mean()
         return {"teacher_forced_loss": float(loss), "teacher_forced_accuracy": float(right)}
@@ -142,7 +201,8 @@ def head_velocity_of(
     tokens: Int[Tensor, "batch n"], tokenizer: VQVAE, normaliser: Normaliser
 ) -> Float[Tensor, "batch n 3"]:
     """V_{t−1} for each t, m a frame: the head's displacement from frame 4t − 2 to 4t − 1 of the tokens' decoded motion."""
-    joints_m = decode(normaliser.denormalise(tokenizer.decode(tokens)))
+    with torch.autocast(tokens.device.type, enabled=False):  # a small difference of positions: half precision rounds it
+        joints_m = decode(normaliser.denormalise(tokenizer.decode(tokens)))
     head = joints_m[:, :, HEAD].unflatten(1, (-1, FRAMES_PER_TOKEN))
     return nn.functional.pad((head[:, :, -1] - head[:, :, -2])[:, :-1], (0, 0, 1, 0))
 
@@ -182,6 +242,19 @@ def make_reaction_learner(*, data: str, tokenizer: str, config: dict) -> Reactio
         held_out=ReactionSamples(**part("held_out/")),
         config=training_config,
     )
+
+
+@torch.inference_mode()
+def samples_of(
+    motion: Iterable[Motion], seen: Mapping[str, FrameFeatures], tokenizer: VQVAE, normaliser: Normaliser
+) -> ReactionSamples:
+    """What each token of the clips sees, by clip id, and the token of the true motion."""
+    clips = []
+    for each in motion:
+        tokens = tokenizer.encode(normaliser.normalise(each.features)[None])[0]
+        features = seen[each.clip_id]
+        clips.append((tokens.clone(), features.semantic, features.depth_m))
+    return pad_samples(clips)
 
 
 def pad_samples(clips: list[tuple[Tensor, Tensor, Tensor]]) -> ReactionSamples:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from egoreact.errors import EgoReactError
 from egoreact.files import sha256_json
+from egoreact.training.allocator import keep_freed_memory
 from egoreact.training.checkpoint import (
     CheckpointRecord,
     CheckpointStore,
@@ -119,6 +120,7 @@ def fit(
             the batch cannot be split evenly; a checkpoint of another identity with `strict_resume`.
     """
     started = time.monotonic()
+    keep_freed_memory()
     job = _Job(learner, config, world or World(), store)
     job.check()
     learner.to(job.world.device)
@@ -187,7 +189,7 @@ class _Job:
         config = self.config
         parameters = [parameter for parameter in self.learner.module.parameters() if parameter.requires_grad]
         return torch.optim.AdamW(
-            parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+            parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
         )
 
     def check(self) -> None:
@@ -264,11 +266,12 @@ class _Job:
         batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             losses = self.learner.loss(batch, draws)
-        # Zeros, not None: a parameter that a step did not use, perhaps on one rank alone, is treated alike everywhere.
-        self.optimizer.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad()
         (losses["loss"] * share).backward()
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        for parameter in parameters:
+        for (
+            parameter
+        ) in parameters:  # one that the step did not use, perhaps on one rank alone, is treated alike on all
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         means = torch.stack([value.detach().float() for value in losses.values()])
         own, means = means, means * share

@@ -5,6 +5,8 @@ codebook follows its EMA over the batch of all ranks; codes that die are replace
 step's own generator, so that ranks agree and a resumed run draws what an uninterrupted one would.
 """
 
+import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,11 @@ from egoreact.training.loop import Learner
 from egoreact.training.world import Draws, World
 from egoreact.weights import read_tensors, write_tensors
 
+log = logging.getLogger(__name__)
+WELL_FILLED = 0.9
+"""Share of codes that training clips use, under which a codebook is held to be too large for them."""
+ENCODED_AT_ONCE = 64
+"""Windows."""
 Sequences = Mapping[str, Float[Tensor, "frames 263"]]
 """Features as the representation gives them, not normalised, by clip id."""
 
@@ -55,6 +62,8 @@ class TokenizerLearner(Learner):
         held_out: Sequences,
         config: TokenizerTrainingConfig,
     ):
+        for name, features in (*training.items(), *held_out.items()):
+            _refuse_unless_finite(name, features)
         window = config.window_frames
         long_enough = [features for _, features in sorted(training.items()) if len(features) >= window]
         if not long_enough:
@@ -72,6 +81,9 @@ class TokenizerLearner(Learner):
         self.starts = (lengths - window + 1).repeat_interleave(samples)
         """Of each sample: how many places its window can start at."""
         self.num_samples = len(self.starts)
+        before = torch.arange(self.num_samples) - (samples.cumsum(0) - samples).repeat_interleave(samples)
+        self.tiles = self.first_row + window * before
+        """First rows of windows that lie side by side."""
         self._draws: Draws | None = None
         tokenizer.quantizer._codebook.replace_sample_fn = self._replacements
 
@@ -98,13 +110,14 @@ class TokenizerLearner(Learner):
         }
 
     def validate(self) -> dict[str, float]:
-        """Held-out clips through the tokenizer and back.
+        """Held-out clips through the tokenizer and back; and the share of codes that any training window uses.
 
         `mpjpe_cm` with each frame's pelvises on one place, `drift_cm` of the pelvis itself; codes used, of all.
         """
-        if not self.held_out:
-            return {}
         device = next(self.module.parameters()).device
+        figures = {"codes_filled": self._codes_filled(device)}
+        if not self.held_out:
+            return figures
         pose_m, drift_m, all_tokens = 0.0, 0.0, []
         for features in self.held_out:
             features = features[: len(features) // FRAMES_PER_TOKEN * FRAMES_PER_TOKEN].float()
@@ -114,8 +127,16 @@ class TokenizerLearner(Learner):
             pose_m += float((told - told[:, :1] - truth + truth[:, :1]).norm(dim=-1).mean())
             drift_m += float((told[:, 0] - truth[:, 0]).norm(dim=-1).mean())
             all_tokens.append(tokens.flatten())
-        figures = {"mpjpe_cm": 100 * pose_m / len(self.held_out), "drift_cm": 100 * drift_m / len(self.held_out)}
+        figures |= {"mpjpe_cm": 100 * pose_m / len(self.held_out), "drift_cm": 100 * drift_m / len(self.held_out)}
         return figures | {name: float(value) for name, value in self._usage(torch.cat(all_tokens), World()).items()}
+
+    def _codes_filled(self, device: torch.device) -> float:
+        """Of windows that lie side by side in the training clips."""
+        used = torch.zeros(self.module.config.codebook_size, dtype=torch.bool)
+        for first_row in self.tiles.split(ENCODED_AT_ONCE):
+            rows = first_row[:, None] + torch.arange(self.config.window_frames)
+            used[self.module.encode(self.rows[rows].to(device)).flatten().cpu()] = True
+        return float(used.float().mean())
 
     def _usage(self, tokens: Int[Tensor, "*batch"], world: World) -> dict[str, Tensor]:
         counts = torch.bincount(tokens.flatten(), minlength=self.module.config.codebook_size).float()
@@ -134,6 +155,32 @@ class TokenizerLearner(Learner):
         else:
             chosen = torch.randint(len(candidates), (count,), generator=generator)
         return candidates[chosen.to(candidates.device)][None]
+
+
+def warn_of_empty_codes(metrics: Mapping[str, float], config: VQVAEConfig) -> None:
+    """Says so where the codebook is larger than the training data can fill.
+
+    Args:
+        metrics: of `fit`, at its end.
+    """
+    filled = metrics.get("val/codes_filled", 1.0)
+    if filled < WELL_FILLED:
+        used = round(filled * config.codebook_size)
+        log.warning(
+            "tokenizer: the training clips use %d of %d codes (%.0f %%), the others are dead; a codebook_size of %d "
+            "would do, or give more clips",
+            used, config.codebook_size, 100 * filled, 2 ** max(1, math.ceil(math.log2(used))),
+        )  # fmt: skip
+
+
+def _refuse_unless_finite(clip_id: str, features: Float[Tensor, "frames 263"]) -> None:
+    broken = ~features.isfinite().all(-1)
+    if bool(broken.any()):
+        raise EgoReactError(
+            f"clip {clip_id} is not finite in frame {int(broken.nonzero()[0])}",
+            where="tokenizer training",
+            remedy="leave that clip out, or encode its motion again",
+        )
 
 
 def write_tokenizer_data(path: Path, training: Sequences, held_out: Sequences, normaliser: Normaliser) -> None:

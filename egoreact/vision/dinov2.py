@@ -4,16 +4,24 @@ Source: `transformers.Dinov2Model` (facebook/dinov2-small, Apache-2.0: 384 wide,
 """
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from transformers import Dinov2Config, Dinov2Model
 
-from egoreact.errors import EgoReactError
+from egoreact.vision.frames import centre_square
+from egoreact.vision.published import Published
 
-IMAGE_MEAN = (0.485, 0.456, 0.406)
-IMAGE_STD = (0.229, 0.224, 0.225)
+PUBLISHED = Published(
+    repository="facebook/dinov2-small",
+    revision="ed25f3a31f01632728cabb09d1542f84ab7b0056",
+    file="model.safetensors",
+    licence="Apache-2.0",
+    variable="EGOREACT_DINOV2",
+)
 
 
 @dataclass(frozen=True)
@@ -30,54 +38,55 @@ class ViTConfig:
 
 def build_vit(config: ViTConfig) -> Dinov2Model:
     """The architecture with random weights."""
-    return Dinov2Model(
-        Dinov2Config(
-            hidden_size=config.width,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            image_size=config.position_table_px or config.image_size_px,
-            patch_size=config.patch_px,
-            attn_implementation="sdpa",  # type: ignore[call-arg]
-        )
+    return Dinov2Model(_architecture(config))
+
+
+def _architecture(config: ViTConfig) -> Dinov2Config:
+    return Dinov2Config(
+        hidden_size=config.width,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        image_size=config.position_table_px or config.image_size_px,
+        patch_size=config.patch_px,
+        attn_implementation="sdpa",  # type: ignore[call-arg]
     )
 
 
-def load_pretrained(vit: Dinov2Model, source: str) -> None:
-    """Puts published weights into the network.
+def load_dinov2(config: ViTConfig, path: Path | str | None = None) -> Dinov2Model:
+    """The network with published weights, in evaluation mode.
 
     Args:
-        source: a folder that transformers saved, or a model of the Hugging Face hub such as facebook/dinov2-small.
+        path: model.safetensors as transformers saves it, or its folder; where not given, what EGOREACT_DINOV2 names, or
+            the hub's.
 
     Raises:
-        EgoReactError: the weights cannot be had, or are of another size.
+        EgoReactError: the weights are not to be had, or do not fit key by key.
     """
-    try:
-        pretrained = Dinov2Model.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise EgoReactError(
-            f"no DINOv2 weights to be had ({str(error).splitlines()[0][:120]})",
-            where=source,
-            remedy="name a folder with facebook/dinov2-small's config.json and model.safetensors (Apache-2.0) in EGOREACT_DINOV2",
-        ) from error
-    state, expected = pretrained.state_dict(), vit.state_dict()
-    wrong = [key for key in expected if key not in state or state[key].shape != expected[key].shape]
-    if wrong:
-        raise EgoReactError(
-            f"its weights do not fit the configured transformer at {wrong[0]} ({len(wrong)} of {len(expected)})",
-            where=source,
-            remedy="give the weights of this width, depth and position table",
-        )
-    vit.load_state_dict(state)
+    return PUBLISHED.load(Dinov2Model, _architecture(config), path)
 
 
 def preprocess(rgb: UInt8[Tensor, "n height width 3"], image_size_px: int) -> Float[Tensor, "n 3 side side"]:
     """Centre square, scaled with anti-aliasing, ImageNet's mean and deviation."""
-    side = min(rgb.shape[1:3])
-    top, left = (rgb.shape[1] - side) // 2, (rgb.shape[2] - side) // 2
-    square = rgb[:, top : top + side, left : left + side].permute(0, 3, 1, 2).float() / 255
-    if side != image_size_px:
+    square = centre_square(rgb).permute(0, 3, 1, 2).float().div_(255)
+    if square.shape[-1] != image_size_px:
         square = nn.functional.interpolate(
             square, size=(image_size_px, image_size_px), mode="bilinear", antialias=True, align_corners=False
         )
-    mean, std = (torch.tensor(values, device=rgb.device).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
-    return (square - mean) / std
+    return standardise(square)
+
+
+def standardise(images: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n 3 height width"]:
+    """From [0, 1] to ImageNet's mean and deviation."""
+    mean, std = _imagenet(images.device)
+    return (images - mean) / std
+
+
+@cache
+def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Kept on the device: a copy from the host at each frame is slow, and no CUDA graph can hold it."""
+    with torch.inference_mode(False):
+        mean, std = (
+            torch.tensor([0.485, 0.456, 0.406], device=device),
+            torch.tensor([0.229, 0.224, 0.225], device=device),
+        )
+        return mean.view(3, 1, 1), std.view(3, 1, 1)

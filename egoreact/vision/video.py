@@ -21,6 +21,8 @@ MAX_DEPTH_M = 65.535
 def iterate_video(source: Path | bytes, *, fps: float | None = None, name: str | None = None) -> Iterator[np.ndarray]:
     """Yields RGB frames, (H, W, 3) uint8, in the order shown, holding one at a time.
 
+    Frames of another size than the first are scaled to its, as players do.
+
     Args:
         source: a video file, or its bytes.
         fps: where given, frames are resampled by wall clock: output k is the newest frame shown at k / fps seconds.
@@ -41,8 +43,10 @@ def iterate_video(source: Path | bytes, *, fps: float | None = None, name: str |
             stream.thread_type = "AUTO"
             _check_side(stream.width, stream.height, where)
             frames = container.decode(stream)
+            size: tuple[int, int] | None = None
             for image in frames if fps is None else _at_rate(frames, fps, float(stream.average_rate or 30)):
-                yield image.to_ndarray(format="rgb24")
+                size = size or (image.width, image.height)
+                yield image.to_ndarray(format="rgb24", width=size[0], height=size[1])
                 count += 1
     except (av.FFmpegError, OSError) as error:
         raise EgoReactError(

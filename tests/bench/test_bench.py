@@ -10,12 +10,19 @@ import pytest
 from egoreact.bench.commands import COMMANDS, bench_latency
 from egoreact.bench.everything import measure_all, pipeline_seconds
 from egoreact.bench.machine import peak_flops, peak_memory_gb
+from egoreact.bench.model import ModelBench
 from egoreact.bench.render import agreement
 from egoreact.errors import EgoReactError
 from egoreact.models.bundle import Bundle
 from egoreact.workspace import Workspace
 
-FIELDS = {
+SMALL = ModelBench(tokens=6, embedding_dim=24, fid_samples=30, vqvae_batch=4, gpt_batch=2, steps=1, rounds=1)
+RATIOS = {
+    "sampling_ratio", "sampling_of_kept_frames_ratio", "sampling_vs_generate_ratio", "vq_decode_ratio",
+    "vq_decode_vs_own_ratio", "fid_ratio", "vqvae_training_ratio", "gpt_training_ratio",
+}  # fmt: skip
+FIELDS = RATIOS | {
+    "sampling_tokens_per_s", "vqvae_windows_per_s", "gpt_tokens_per_s", "against",
     "pipeline_seconds", "render_fps", "training_windows_per_s", "tokens_per_s", "first_frame_latency_ms",
     "per_token_latency_ms", "peak_memory_gb", "ours_fps", "pyrender_fps", "ratio", "parallel_efficiency",
     "reference_efficiency", "cores", "dataset_seconds_for_3500_clips_extrapolated", "measured_clips", "device", "versions", "commit",
@@ -36,6 +43,8 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
             parallel_s=0.3,
             dataset_preset="tiny",
             dataset_clips=2,
+            model_preset="tiny",
+            model_bench=SMALL,
         )
 
 

@@ -33,7 +33,7 @@ def rest_pose_m() -> np.ndarray:
     return joints
 
 
-def make_features(kind: str, seed: int, frames: int = FRAMES) -> np.ndarray:
+def make_joints(kind: str, seed: int, frames: int = FRAMES) -> np.ndarray:
     """A body that begins to move its kind's way (m a frame; feet stay down when it ducks) at a moment of its own."""
     rng = np.random.default_rng(seed)
     time = np.arange(frames + 1)
@@ -42,7 +42,11 @@ def make_features(kind: str, seed: int, frames: int = FRAMES) -> np.ndarray:
     joints = rest_pose_m() + path[:, None]
     joints += rng.normal(0, 0.005, (1, NUM_JOINTS, 3)) + 0.01 * np.sin(time * rng.uniform(0.2, 0.6))[:, None, None]
     joints[:, (7, 8, 10, 11), 1] = rest_pose_m()[(7, 8, 10, 11), 1]
-    return encode(torch.from_numpy(joints)).float().numpy()
+    return joints
+
+
+def make_features(kind: str, seed: int, frames: int = FRAMES) -> np.ndarray:
+    return encode(torch.from_numpy(make_joints(kind, seed, frames))).float().numpy()
 
 
 def make_clips(count: int, seed: int) -> list[EvaluationClip]:

@@ -32,10 +32,27 @@ def test_fid_by_hand() -> None:
     assert metrics.fid(b, b + np.array([3, 4, 0, 0, 0, 0, 0, 0])) == pytest.approx(25)
 
 
-def test_fid_of_fewer_samples_than_dimensions_is_finite() -> None:
+@pytest.mark.parametrize(("real", "generated"), [(40, 40), (40, 200), (200, 40), (20, 33)])
+def test_fid_of_fewer_samples_than_dimensions(real: int, generated: int) -> None:
+    """The sets themselves stand in for their covariances there; scipy's root of a singular product is good to 1e-6."""
     rng = np.random.default_rng(0)
-    value = metrics.fid(rng.normal(size=(10, 32)), rng.normal(size=(10, 32)))
-    assert np.isfinite(value) and value > 1
+    a, b = rng.normal(size=(real, 64)), rng.normal(0.2, 1.5, size=(generated, 64))
+    assert metrics.fid(a, b) == pytest.approx(fid_by_sqrtm(a, b), rel=1e-6)
+    assert metrics.fid(a, b) == pytest.approx(metrics.fid(b, a), rel=1e-9)
+
+
+def test_fid_of_embeddings_that_do_not_fill_their_space() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(90, 16)), rng.normal(size=(80, 16))
+    a[:, 7] = b[:, 7] = 2.5  # no covariance has a Cholesky factor
+    a[:, 9], b[:, 9] = a[:, 3], b[:, 3]
+    rest = [place for place in range(16) if place not in (7, 9)]
+    doubled = [0] * 3 + [1] + [0] * 12  # the twin counts once more: the same as √2 times that direction
+    scale = np.sqrt(1 + np.array(doubled))[rest]
+    assert metrics.fid(a, b) == pytest.approx(metrics.fid(a[:, rest] * scale, b[:, rest] * scale), abs=1e-6)
+    same = np.ones((50, 16))
+    assert metrics.fid(same, same + 1) == pytest.approx(16)
+    assert metrics.fid(a, same) == pytest.approx(((a.mean(0) - 1) ** 2).sum() + np.trace(np.cov(a, rowvar=False)))
 
 
 def test_fid_is_a_golden_number() -> None:
@@ -87,6 +104,16 @@ def test_head_error_by_hand() -> None:
     assert metrics.head_trajectory_error_cm(crouches, truth) == pytest.approx(20)
     turned = walks * np.array([-1, 1, -1])  # rotation is not aligned away
     assert metrics.head_trajectory_error_cm(turned, walks) == pytest.approx(100)
+
+
+def test_head_errors_over_time() -> None:
+    truth = standing(50)
+    drifts = truth + np.arange(50)[:, None, None] * np.array([0.01, 0, 0])
+    errors = metrics.head_errors_cm(drifts, truth)
+    assert errors == pytest.approx(np.arange(50.0))
+    assert metrics.by_second(errors) == pytest.approx([9.5, 29.5, 44.5])  # the third second is half a second long
+    assert metrics.by_second(errors[:20]) == pytest.approx([9.5])
+    assert metrics.by_second(errors[:3]) == pytest.approx([1.0])
 
 
 def test_head_error_refuses_other_lengths() -> None:

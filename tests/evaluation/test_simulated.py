@@ -18,7 +18,7 @@ from egoreact.training.loop import LoopConfig
 
 CONFIG = EvaluatorTrainingConfig(
     MotionEvaluatorConfig(channels=64, hidden=64, embedding_dim=64),
-    LoopConfig(steps=45, batch_size=32, learning_rate=2e-3, grad_clip=1.0),
+    LoopConfig(steps=60, batch_size=32, learning_rate=2e-3, grad_clip=1.0),
 )
 
 

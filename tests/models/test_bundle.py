@@ -1,6 +1,7 @@
 """A bundle is loaded whole or refused, in one line that names the file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from egoreact.errors import EgoReactError
 from egoreact.files import sha256_file
 from egoreact.models.bundle import Bundle
 from egoreact.presets import tiny
+from egoreact.vision.backbones import BackbonesConfig
+from egoreact.vision.dinov2 import ViTConfig
+from egoreact.vision.video_depth import DepthModelConfig, VideoDepthConfig
 
 
 @pytest.fixture
@@ -25,6 +29,41 @@ def test_comes_back_as_it_was(folder, untrained_bundle):
     for name, value in untrained_bundle.gpt.state_dict().items():
         assert torch.equal(value, loaded.gpt.state_dict()[name])
     assert "egocentric" in (folder / "card.md").read_text().lower()
+
+
+def test_comes_back_with_the_published_eyes(tmp_path):
+    depth = VideoDepthConfig(
+        width=16, layers=4, heads=2, table_side=4, taps=(0, 1, 2, 3), channels=(8, 8, 8, 16), features=8,
+        temporal_heads=2, groups=4, short_side_px=28,
+    )  # fmt: skip
+    vit = ViTConfig(width=32, layers=1, heads=2, image_size_px=28, position_table_px=56)
+    eyes = BackbonesConfig(vit=vit, depth=DepthModelConfig(network=depth), depth_side=16)
+    made = Bundle.untrained(replace(tiny().reaction, encoder=eyes))
+    loaded = made.save(tmp_path / "bundle")
+    assert loaded.config.encoder == eyes
+    state = loaded.encoder.state_dict()
+    assert {name.split(".")[0] for name in state} == {"vit", "depth"}
+    for name, value in made.encoder.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    card = (tmp_path / "bundle" / "card.md").read_text()
+    for part in ("facebook/dinov2-small (Apache-2.0)", "Metric-Video-Depth-Anything-Small (Apache-2.0)", "frozen"):
+        assert part in card
+
+
+def test_a_config_from_before_there_were_two_kinds_of_eyes_is_read(folder, untrained_bundle):
+    manifest = json.loads((folder / "bundle.json").read_text())
+    del manifest["config"]["encoder"]["kind"]
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    assert Bundle.load(folder).config == untrained_bundle.config
+
+
+@pytest.mark.parametrize("eyes", [{"kind": "none"}, {"kind": "backbones", "semantics": "guess"}, 3])
+def test_eyes_that_are_not_known_are_refused(folder, eyes):
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["config"]["encoder"] = eyes
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(EgoReactError, match="is no bundle manifest"):
+        Bundle.load(folder)
 
 
 def test_the_same_weights_give_the_same_digest(untrained_bundle, tmp_path):

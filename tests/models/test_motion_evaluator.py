@@ -51,6 +51,20 @@ def test_every_frame_counts_but_contacts_do_not(evaluator: MotionEvaluator) -> N
     assert np.array_equal(evaluator.judge([changed]).embeddings, before)
 
 
+def test_frames_that_fill_no_step_do_not_count(evaluator: MotionEvaluator) -> None:
+    (clip,) = make_clips(23)
+    assert np.array_equal(evaluator.judge([clip]).embeddings, evaluator.judge([clip[:20]]).embeddings)
+
+
+def test_without_categories_it_embeds_alone(evaluator: MotionEvaluator, tmp_path: Path) -> None:
+    plain = MotionEvaluator(CONFIG, [])
+    assert not [name for name in plain.state_dict() if name.startswith("classify")]
+    judged = plain.judge(make_clips(8, 12))
+    assert judged.embeddings.shape == (2, 8) and judged.classes.tolist() == [-1, -1]
+    plain.save(tmp_path / "plain")
+    assert MotionEvaluator.load(tmp_path / "plain").digest == plain.digest
+
+
 def test_statistics_are_its_own(evaluator: MotionEvaluator) -> None:
     clips = make_clips(50, 60)
     rows = np.concatenate(clips)[:, :259]
@@ -65,8 +79,8 @@ def test_statistics_are_its_own(evaluator: MotionEvaluator) -> None:
 
 def test_paper_size() -> None:
     evaluator = MotionEvaluator(MotionEvaluatorConfig(), ["a", "b"])
-    assert evaluator.convolutions[0].weight.shape == (512, 259, 4)
-    assert evaluator.gru.hidden_size == 1024 and evaluator.gru.bidirectional
+    assert evaluator.movement_encoder.main[0].weight.shape == (512, 259, 4)
+    assert evaluator.motion_encoder.gru.hidden_size == 1024 and evaluator.motion_encoder.gru.bidirectional
     assert evaluator.judge(make_clips(8)).embeddings.shape == (1, 512)
 
 
@@ -83,7 +97,7 @@ def test_comes_back_as_it_was(evaluator: MotionEvaluator, tmp_path: Path) -> Non
     evaluator.save(tmp_path / "evaluator", trained_on={"data_revision": "abc"})
     loaded = MotionEvaluator.load(tmp_path / "evaluator")
     assert loaded.config == CONFIG and loaded.categories == ("car", "person", "animal")
-    assert loaded.digest == evaluator.digest
+    assert loaded.digest == evaluator.digest and loaded.trained_on == {"data_revision": "abc"}
     clips = make_clips(30, 40)
     assert np.array_equal(loaded.judge(clips).embeddings, evaluator.judge(clips).embeddings)
     description = json.loads((tmp_path / "evaluator" / "motion_evaluator.json").read_text())

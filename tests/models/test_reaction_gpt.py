@@ -1,9 +1,16 @@
 """The transformer is causal, its cache gives what recomputing gives, its memory stays bounded, its sampling is its own."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from egoreact.models.reaction_gpt import GPTInputs, ReactionGPT, ReactionGPTConfig, sample_tokens
+from egoreact.errors import EgoReactError
+from egoreact.models.bundle import Bundle
+from egoreact.models.reaction_gpt import SENSES, GPTInputs, ReactionGPT, ReactionGPTConfig, sample_tokens
+from egoreact.presets import tiny
+from egoreact.streaming.reaction_stream import ReactionStream
+from egoreact.vision.frame_encoder import FrameFeatures
 from egoreact.weights import seeded
 
 CONFIG = ReactionGPTConfig(
@@ -98,3 +105,101 @@ def test_temperature_zero_takes_the_likeliest():
     generators = [torch.Generator().manual_seed(s) for s in range(5)]
     tokens = sample_tokens(logits, temperature=0, top_fraction=0.1, generators=generators)
     assert torch.equal(tokens, logits.argmax(-1))
+
+
+def test_attention_reaches_back_a_window_a_layer_and_no_further(gpt, inputs):
+    reach = CONFIG.layers * (CONFIG.window - 1)
+    for first_change, is_felt in ((TOKENS - reach - 1, True), (TOKENS - reach - 2, False)):
+        changed = replace(inputs, semantic=inputs.semantic.clone())
+        changed.semantic[:, first_change] += 1
+        felt = not torch.equal(gpt(inputs)[0, -1], gpt(changed)[0, -1])
+        assert felt == is_felt
+
+
+def test_positions_are_relative(gpt, inputs):
+    """Past the reach of attention, how long a stream has been running makes no difference; the order of tokens does."""
+    reach = CONFIG.layers * (CONFIG.window - 1)
+    whole, later = gpt(inputs), gpt(at(inputs, slice(TOKENS - reach - 1, None)))
+    torch.testing.assert_close(whole[:, -1], later[:, -1], atol=1e-5, rtol=0)
+    order = torch.arange(TOKENS)
+    order[[-3, -4]] = order[[-4, -3]]
+    swapped = gpt(at(inputs, order))
+    assert (whole[:, -1] - swapped[:, -1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_cached_tokens_equal_recomputed_ones_over_several_windows(gpt, temperature):
+    """Each token feeds the next, so one that differs changes all after it."""
+    steps = 5 * CONFIG.window
+    generator = torch.Generator().manual_seed(4)
+    semantic = torch.randn(BATCH, steps, 24, generator=generator)
+    depth_m = torch.rand(BATCH, steps, 16, 16, generator=generator) * 6
+    velocity_m = torch.randn(BATCH, steps, 3, generator=generator) * 0.02
+    seen = torch.tensor([True, True, False])
+
+    def run(*, cached: bool) -> torch.Tensor:
+        generators = [torch.Generator().manual_seed(seed) for seed in range(BATCH)]
+        cache = gpt.new_cache() if cached else None
+        tokens = torch.full((BATCH, 1), gpt.no_token)
+        for t in range(steps):
+            now = slice(t if cached else 0, t + 1)
+            given = GPTInputs(tokens[:, now], semantic[:, now], depth_m[:, now], velocity_m[:, now], seen)
+            logits = 4 * gpt(given, cache=cache)[:, -1]
+            drawn = sample_tokens(logits, temperature=temperature, top_fraction=0.5, generators=generators)
+            tokens = torch.cat([tokens, drawn[:, None]], dim=1)
+        return tokens
+
+    tokens = run(cached=True)
+    assert torch.equal(tokens, run(cached=False))
+    assert len(tokens.unique()) > 5
+
+
+def test_a_guided_stream_equals_two_separate_passes():
+    config = replace(tiny().reaction, gpt=replace(tiny().reaction.gpt, guidance=3.0))
+    bundle = Bundle.untrained(config)
+    gpt, steps, batch = bundle.gpt, 12, 2
+    generator = torch.Generator().manual_seed(5)
+    semantic = torch.randn(steps, batch, config.gpt.semantic_dim, generator=generator)
+    depth_m = torch.rand(steps, batch, config.encoder.depth_side, config.encoder.depth_side, generator=generator) * 6
+    stream = ReactionStream(bundle, [0, 1], temperature=0)
+    told, untold = gpt.new_cache(), gpt.new_cache()
+    tokens, differs = torch.full((batch,), gpt.no_token), False
+    for t in range(steps):
+        step = stream.step(FrameFeatures(semantic[t], depth_m[t]))
+
+        def logits(seen: bool, cache, t=t, tokens=tokens, step=step) -> torch.Tensor:
+            now = (tokens[:, None], semantic[t][:, None], depth_m[t][:, None], step.head_velocity_m[:, None])
+            with torch.inference_mode():
+                return gpt(GPTInputs(*now, seen=torch.full((batch,), seen)), cache=cache)[:, -1]
+
+        a, b = logits(True, told), logits(False, untold)
+        tokens = (b + 3.0 * (a - b)).argmax(-1)
+        differs |= not torch.equal(tokens, a.argmax(-1))
+        assert torch.equal(step.tokens, tokens)
+    assert differs  # or guidance was not tried
+
+
+@pytest.mark.parametrize("left_out", SENSES)
+def test_a_sense_left_out_changes_no_logit(inputs, left_out):
+    senses = tuple(sense for sense in SENSES if sense != left_out)
+    gpt = seeded(0, lambda: ReactionGPT(replace(CONFIG, senses=senses))).eval().requires_grad_(False)
+    names = {"semantic": "semantic", "depth": "depth_m", "velocity": "head_velocity_m"}
+    before = gpt(inputs)
+    assert before.shape == (BATCH, TOKENS, CONFIG.codebook_size)
+    for sense, name in names.items():
+        changed = replace(inputs, **{name: getattr(inputs, name) + 1})
+        assert torch.equal(before, gpt(changed)) == (sense == left_out)
+
+
+@pytest.mark.parametrize("senses", [(), ("semantic", "smell"), ("depth", "depth")])
+def test_senses_that_do_not_exist_are_refused(senses):
+    with pytest.raises(EgoReactError, match="semantic, depth, velocity"):
+        replace(CONFIG, senses=senses)
+
+
+def test_one_code_of_the_top_is_the_likeliest():
+    logits = torch.randn(50, 40, generator=torch.Generator().manual_seed(3))
+    generators = [torch.Generator().manual_seed(s) for s in range(50)]
+    assert torch.equal(
+        sample_tokens(logits, temperature=5.0, top_fraction=1 / 40, generators=generators), logits.argmax(-1)
+    )

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from egoreact.evaluation.kept import kept_evaluator
 from egoreact.models.bundle import Bundle
 from egoreact.models.release import read_release, released_bundle
 from egoreact.presets import tiny
@@ -44,6 +45,7 @@ def test_every_step_runs_and_the_first_model_is_promoted(first):
     assert first.promoted and first.version == "1"
     assert set(first.record["baselines"]) == {"stand_still", "mean_motion", "random_clip"}
     assert first.record["samples"] == tiny().dataset.test_clips
+    assert first.record["teacher_forced"]["next_token_accuracy"] >= 0
 
 
 def test_one_id_runs_through_it_all(first, place):
@@ -53,6 +55,9 @@ def test_one_id_runs_through_it_all(first, place):
     assert release.digest == bundle.digest == first.digest == first.record["bundle_digest"]
     assert release.data_revision == bundle.manifest.data_revision == first.data_revision
     assert first.data_revision in (place / "data.dvc").read_text()
+
+    kept = kept_evaluator(Workspace.from_environment(), first.data_revision)
+    assert kept.digest == first.record["evaluator_digest"]
 
     import mlflow
 

@@ -7,8 +7,8 @@ import torch
 from egoreact.hrd.clip import SEGMENTATION_CLASSES
 from egoreact.presets import tiny
 from egoreact.training.checkpoint import FolderStore
-from egoreact.training.data import Pictures
-from egoreact.training.encoder import EncoderLearner, object_truth
+from egoreact.training.data import Pictures, gaze_of, object_truth
+from egoreact.training.encoder import EncoderLearner
 from egoreact.training.loop import LoopConfig, fit
 from egoreact.training.world import Draws
 from egoreact.vision import frame_encoder
@@ -22,16 +22,18 @@ def make_pictures(count: int) -> Pictures:
     """A grey wall at 4 m and a red ball (class 1), nearer where it is bigger, somewhere in the picture."""
     rng = np.random.default_rng(0)
     rgb = np.full((count, 56, 56, 3), 120, np.uint8)
-    depth_m, segmentation = np.full((count, SIDE, SIDE), 4.0, np.float32), np.zeros((count, SIDE, SIDE), np.uint8)
+    depth_m, segmentation = torch.full((count, 56, 56), 4.0), torch.zeros(count, 56, 56, dtype=torch.uint8)
     ys, xs = np.mgrid[:56, :56]
     for i in range(count):
         x, y, radius = rng.uniform(10, 46), rng.uniform(10, 46), rng.uniform(5, 14)
         ball = (xs - x) ** 2 + (ys - y) ** 2 < radius**2
         rgb[i][ball] = (220, 30, 30)
-        cells = (np.arange(SIDE) + 0.5) * 56 / SIDE
-        small = ball[np.ix_(cells.astype(int), cells.astype(int))]
-        depth_m[i][small], segmentation[i][small] = 14 / radius, 1
-    return Pictures(torch.from_numpy(rgb), torch.from_numpy(depth_m), torch.from_numpy(segmentation))
+        depth_m[i][torch.from_numpy(ball)], segmentation[i][torch.from_numpy(ball)] = 14 / radius, 1
+    cells = ((torch.arange(SIDE) + 0.5) * 56 / SIDE).long()
+    small = (slice(None), cells[:, None], cells)
+    objects = object_truth(depth_m, segmentation)
+    gaze = objects[:, 0, 1:3] * -0.4  # as if the eyes had not turned after the ball yet
+    return Pictures(torch.from_numpy(rgb), depth_m[small], segmentation[small], objects, gaze)
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +51,35 @@ def test_truth_of_a_ball_on_the_left():
     assert object_truth(depth_m, segmentation)[0, 1:].abs().sum() == 0
 
 
+def test_a_far_ball_between_the_cells_of_the_map_is_there():
+    depth_m, segmentation = torch.full((1, 112, 112), 4.0), torch.zeros(1, 112, 112, dtype=torch.long)
+    segmentation[0, 75:78, 96:99] = 1
+    assert not (segmentation[:, 3::7, 3::7] == 1).any()
+    there, x, y, _ = object_truth(depth_m, segmentation)[0, 0].tolist()
+    assert (there, x, y) == (1, pytest.approx(2 * 97 / 111 - 1), pytest.approx(2 * 76 / 111 - 1))
+
+
+def test_gaze_is_left_and_up():
+    ahead, left, up = torch.eye(4).repeat(3, 1, 1).unbind()
+    left[:3, 2] = torch.tensor([0.6, 0.0, 0.8])
+    up[:3, 2] = torch.tensor([0.0, 0.6, 0.8])
+    angle = float(torch.asin(torch.tensor(0.6)))
+    expected = torch.tensor([[0.0, 0.0], [angle, 0.0], [0.0, angle]])
+    torch.testing.assert_close(gaze_of(torch.stack([ahead, left, up])), expected)
+
+
 def test_a_mirrored_picture_is_mirrored_in_all_that_is_known_of_it(pictures):
     learner = EncoderLearner(FrameEncoder(tiny().encoder.model), pictures, None, tiny().encoder)
     draws = Draws(seed=0, step=0, batch_size=96)
     batch = learner.batch(torch.arange(96), draws)
     mirrored = draws.uniform("mirrored") < 0.5
     assert 20 < int(mirrored.sum()) < 76
-    before = object_truth(pictures.depth_m, pictures.segmentation.long())[:, 0, 1]
-    after = object_truth(batch["depth_m"], batch["segmentation"])[:, 0, 1]
+    before, after = pictures.objects[:, 0, 1], batch["objects"][:, 0, 1]
     torch.testing.assert_close(after, torch.where(mirrored, -before, before))
+    torch.testing.assert_close(batch["gaze"][:, 0], torch.where(mirrored, -1.0, 1.0) * pictures.gaze[:, 0])
+    assert torch.equal(batch["gaze"][:, 1], pictures.gaze[:, 1])
+    on_the_map = object_truth(batch["depth_m"], batch["segmentation"])[:, 0, 1]
+    torch.testing.assert_close(on_the_map, after, atol=0.2, rtol=0)
     # The red ball is where the segmentation says it is.
     redness = (batch["images"][:, 0] - batch["images"][:, 1]).clamp(min=0)
     columns = torch.linspace(-1, 1, 56)
@@ -75,6 +97,7 @@ def test_it_learns_to_see(pictures, tmp_path):
         after = learner.module.eval() and learner.validate()
         perceived = learner.module.encode(pictures.rgb)
     assert after["depth_relative_error"] < before["depth_relative_error"] / 2 < 0.5
+    assert after["gaze_error_degrees"] < 0.95 * float(pictures.gaze.abs().mean().rad2deg())  # of straight ahead
     near = pictures.segmentation == 1
     assert perceived.depth_m[near].median() < perceived.depth_m[~near].median() - 1
 

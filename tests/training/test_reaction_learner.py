@@ -1,8 +1,12 @@
 """The reaction learner: what it shows the transformer is what inference would have shown it."""
 
+from dataclasses import asdict, replace
+
 import pytest
 import torch
 
+from egoreact.errors import EgoReactError
+from egoreact.models.reaction_gpt import GPTInputs, ReactionGPT
 from egoreact.models.vqvae import VQVAE
 from egoreact.motion.representation import Normaliser, decode
 from egoreact.motion.skeleton import HEAD
@@ -50,8 +54,6 @@ def normaliser() -> Normaliser:
 @pytest.fixture
 def learner(tokenizer, normaliser) -> ReactionLearner:
     samples = make_samples(64, 10)
-    from egoreact.models.reaction_gpt import ReactionGPT
-
     gpt = seeded(0, lambda: ReactionGPT(CONFIG.model))
     return ReactionLearner(gpt, tokenizer, normaliser, samples, held_out=samples, config=CONFIG)
 
@@ -82,16 +84,86 @@ def test_the_previous_token_is_shifted():
     assert shift(torch.tensor([[5, 6, 7]]), 99).tolist() == [[99, 5, 6]]
 
 
-def test_replaced_tokens_grow_on_schedule_and_carry_their_own_velocity(learner):
-    everyone = torch.arange(64)
-    shares = []
-    for step in (0, 5, 10, 200):
-        batch = learner.batch(everyone, draws(step))
-        shares.append(float((batch["shown"] != batch["tokens"]).float().mean()))
-        expected = head_velocity_of(batch["shown"], learner.tokenizer, learner.normaliser)
-        assert torch.equal(batch["velocity"], expected)
+def given(learner: ReactionLearner, step: int) -> tuple[dict[str, torch.Tensor], GPTInputs]:
+    """A step's batch, and what its loss gave the transformer."""
+    batch, seen = learner.batch(torch.arange(64), draws(step)), []
+    hook = learner.module.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    torch.manual_seed(step)
+    learner.loss(batch, draws(step))
+    hook.remove()
+    return batch, seen[-1]
+
+
+def share_replaced(learner: ReactionLearner, step: int) -> float:
+    batch, inputs = given(learner, step)
+    return float((inputs.previous_token[:, 1:] != batch["tokens"][:, :-1]).float().mean())
+
+
+def test_replaced_tokens_grow_on_schedule(learner):
+    shares = [share_replaced(learner, step) for step in (0, 5, 10, 200)]
     assert shares[0] == 0 < shares[1] < shares[2]
-    assert shares[3] == pytest.approx(CONFIG.replaced_tokens / 2, abs=0.06)
+    assert shares[3] == pytest.approx(CONFIG.replaced_tokens, abs=0.06)
+
+
+@pytest.mark.parametrize("own_tokens", [0.0, 0.5])
+def test_velocity_is_of_what_the_shown_tokens_decode_to(learner, own_tokens):
+    """`ReactionStream` takes it from the same motion: what was drawn, not what was right."""
+    learner.config = replace(learner.config, own_tokens=own_tokens)
+    batch, inputs = given(learner, 200)
+    shown = torch.cat([inputs.previous_token[:, 1:], batch["tokens"][:, -1:]], dim=1)
+    assert torch.equal(inputs.head_velocity_m, head_velocity_of(shown, learner.tokenizer, learner.normaliser))
+    assert not torch.equal(shown, batch["tokens"])
+
+
+def test_true_velocity_is_of_the_true_tokens(learner):
+    learner.config = replace(learner.config, velocity="true")
+    batch, inputs = given(learner, 200)
+    assert torch.equal(inputs.head_velocity_m, head_velocity_of(batch["tokens"], learner.tokenizer, learner.normaliser))
+    assert share_replaced(learner, 200) > 0
+
+
+def test_own_tokens_are_the_transformers_and_grow_on_schedule(learner):
+    learner.config = replace(learner.config, replaced_tokens=0.0, own_tokens=0.5)
+    with torch.no_grad():
+        learner.module.head.weight.zero_()
+        learner.module.head.bias.copy_(torch.eye(CODES)[7] * 100)  # it would say nothing but 7
+    shares = [share_replaced(learner, step) for step in (0, 5, 200)]
+    assert shares[0] == 0 < shares[1] < shares[2]
+    assert shares[2] == pytest.approx(0.5, abs=0.06)
+    batch, inputs = given(learner, 200)
+    changed = inputs.previous_token[:, 1:] != batch["tokens"][:, :-1]
+    assert set(inputs.previous_token[:, 1:][changed].tolist()) == {7}
+
+
+def test_no_gradient_goes_through_its_own_tokens(learner):
+    learner.config = replace(learner.config, own_tokens=0.5)
+    batch, inputs = given(learner, 200)
+    assert not inputs.head_velocity_m.requires_grad
+    assert learner.loss(batch, draws(200))["loss"].requires_grad
+
+
+def test_a_hidden_condition_is_hidden(learner):
+    """Some clips of a batch are learnt unseen: what they show makes no difference."""
+    batch = learner.batch(torch.arange(64), draws(0))
+    hidden = ~batch["seen"]
+    assert 0 < hidden.sum() < 32
+    learner.module.eval()
+    before = learner.module(learner._inputs(batch, batch["tokens"], batch["true_velocity"]))
+    batch["semantic"], batch["depth_m"] = batch["semantic"] + 1, batch["depth_m"] + 1
+    after = learner.module(learner._inputs(batch, batch["tokens"], batch["true_velocity"]))
+    assert torch.equal(before[hidden], after[hidden])
+    assert not torch.equal(before[~hidden], after[~hidden])
+
+
+@pytest.mark.parametrize("name", ["semantic", "depth_m"])
+def test_a_broken_feature_is_refused_naming_the_clip(tokenizer, normaliser, name):
+    samples = make_samples(8, 10)
+    getattr(samples, name)[5, 3].view(-1)[2] = float("nan")
+    gpt = seeded(0, lambda: ReactionGPT(CONFIG.model))
+    with pytest.raises(EgoReactError, match=f"{name} of clip 5 of 8 is not finite at token 3"):
+        ReactionLearner(gpt, tokenizer, normaliser, samples, held_out=None, config=CONFIG)
+    samples.lengths[5] = 3  # behind the clip's end nothing is looked at
+    ReactionLearner(gpt, tokenizer, normaliser, samples, held_out=None, config=CONFIG)
 
 
 def test_padding_is_not_learnt(learner):
@@ -113,8 +185,6 @@ def test_it_learns_to_answer_what_it_sees(tokenizer, normaliser, tmp_path):
     """Through the file that workers read, as in a real job."""
     save_network(tmp_path / "tokenizer", tokenizer, tiny().tokenizer.model)
     write_reaction_data(tmp_path / "data.safetensors", make_samples(128, 10), make_samples(16, 10), normaliser)
-    from dataclasses import asdict
-
     torch.manual_seed(0)
     learner = make_reaction_learner(
         data=str(tmp_path / "data.safetensors"), tokenizer=str(tmp_path / "tokenizer"), config=asdict(CONFIG)

@@ -80,6 +80,16 @@ def test_a_one_pixel_video_is_refused():
     assert "frames are 2 x 2 px" in one_line(video.read_video, tiny)
 
 
+def test_a_size_that_changes_is_scaled_to_the_first():
+    parts = [
+        video._encode(np.full((6, *size, 3), grey, np.uint8), "mpegts", "libx264", "yuv420p", "rgb24", 20, {})
+        for size, grey in (((48, 64), 40), ((96, 96), 200))
+    ]
+    frames = video.read_video(b"".join(parts))
+    assert frames.shape == (12, 48, 64, 3)
+    np.testing.assert_allclose(frames[:, 24, 32, 0], [40] * 6 + [200] * 6, atol=3)
+
+
 def test_sound_alone_is_refused(tmp_path):
     import wave
 

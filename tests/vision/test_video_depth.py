@@ -1,57 +1,29 @@
 """The port of metric Video Depth Anything gives what the official code gives, of whole videos and frame by frame."""
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from eyes import TINY_DEPTH, close, filled, refusal, video
 from torch import Tensor
-from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, Dinov2Model
+from transformers import Dinov2Config, Dinov2Model
 
-from egoreact.errors import EgoReactError
 from egoreact.files import sha256_json
-from egoreact.vision.video_depth import (
-    DepthModelConfig,
-    DepthState,
-    SingleFrameDepth,
-    VideoDepth,
-    VideoDepthConfig,
-    load_depth,
-    load_single_frame_depth,
-    load_video_depth,
-)
+from egoreact.vision.video_depth import DepthState, VideoDepth, VideoDepthConfig
 from egoreact.vision.video_depth.images import image_size, to_images
 from egoreact.vision.video_depth.state import SLOTS, Reading
-from egoreact.vision.video_depth.temporal import TemporalAttention, attend_over_memory
+from egoreact.vision.video_depth.temporal import TemporalAttention
 from egoreact.weights import parameter_count
 
-TINY = VideoDepthConfig(
-    width=16, layers=4, heads=2, table_side=4, taps=(0, 1, 2, 3), channels=(8, 8, 8, 16), features=8, temporal_heads=2,
-    groups=4, short_side_px=28,
-)  # fmt: skip
 LAYOUT = "931232935a7b66f5"  # of the published checkpoint: its keys, in their order, and their shapes
 HEIGHT, WIDTH = 30, 44
 
 
-def filled(network: VideoDepth) -> VideoDepth:
-    """Weights that depend on each key's place alone: the rule that the golden depths were made by."""
-    for place, (key, value) in enumerate(network.state_dict().items()):
-        if key.endswith(".pe"):
-            continue
-        noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(place))
-        if value.ndim >= 2:
-            value.copy_(noise / (2500 if "pos_embed" in key or "token" in key else value[0].numel()) ** 0.5)
-        else:
-            value.copy_(0.1 * noise + (1 if key.endswith(("weight", "gamma")) else 0))
-    return network.eval().requires_grad_(False)
-
-
 @pytest.fixture(scope="module")
 def tiny() -> VideoDepth:
-    return filled(VideoDepth(TINY))
+    return filled(VideoDepth(TINY_DEPTH))
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +32,10 @@ def small() -> VideoDepth:
     return filled(VideoDepth(VideoDepthConfig(short_side_px=56)))
 
 
-def video(frames: int, seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
-    return torch.randint(
-        0, 256, (frames, height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
-    )
-
-
 def stream(network: VideoDepth, rgb: Tensor) -> Tensor:
     """(frames, height, width) of one stream, fed frame by frame."""
     state = network.initial_state(1, *rgb.shape[1:3])
     return torch.cat([network.step(frame[None], state)[0] for frame in rgb])
-
-
-def close(actual: Tensor, expected: Tensor, relative: float = 1e-5) -> None:
-    torch.testing.assert_close(actual, expected, rtol=relative, atol=relative * float(expected.abs().max()))
 
 
 # --- the checkpoint -------------------------------------------------------------------------------------------------
@@ -93,82 +55,6 @@ def test_the_state_dict_is_the_listed_one(small, shared_data):
     shapes = json.loads(listed.read_text())["state_dict_shapes"]
     assert {key: list(value.shape) for key, value in small.state_dict().items()} == shapes
     assert list(small.state_dict()) == list(shapes)
-
-
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_the_checkpoint_loads_strictly_in_both_formats(tmp_path, small, suffix, monkeypatch):
-    path = tmp_path / f"metric_video_depth_anything_vits{suffix}"
-    torch.save(small.state_dict(), path) if suffix == ".pth" else save_file(small.state_dict(), path)
-    monkeypatch.setenv("EGOREACT_VIDEO_DEPTH", str(path))
-    loaded = load_video_depth()
-    assert not loaded.training
-    for key, value in small.state_dict().items():
-        assert torch.equal(loaded.state_dict()[key], value), key
-    assert loaded.pretrained.pos_embed.device.type == "cpu"
-
-
-def test_half_precision_weights_run_in_single(tmp_path, tiny):
-    torch.save({key: value.half() for key, value in tiny.state_dict().items()}, tmp_path / "half.pth")
-    loaded = load_video_depth(tmp_path / "half.pth", TINY)
-    close(stream(loaded, video(2)), stream(tiny, video(2)), 2e-2)
-
-
-def refusal(function, *arguments, **options) -> str:
-    with pytest.raises(EgoReactError) as caught:
-        function(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_a_missing_file_says_which_from_where_and_under_what_licence(tmp_path, monkeypatch):
-    monkeypatch.delenv("EGOREACT_VIDEO_DEPTH", raising=False)
-    for said in (
-        refusal(load_video_depth),
-        refusal(load_video_depth, tmp_path / "none.pth"),
-        refusal(load_video_depth, tmp_path),
-    ):
-        assert "metric_video_depth_anything_vits.pth" in said
-        assert "depth-anything/Metric-Video-Depth-Anything-Small" in said
-        assert "Apache-2.0" in said
-        assert "EGOREACT_VIDEO_DEPTH" in said
-
-
-def test_what_does_not_fit_is_named(tmp_path, tiny):
-    def said(change, name: str = "weights.pth") -> str:
-        state = dict(tiny.state_dict())
-        change(state)
-        torch.save(state, tmp_path / name)
-        return refusal(load_video_depth, tmp_path / name, TINY)
-
-    missing = said(lambda state: [state.pop(key) for key in list(state) if "refinenet2" in key])
-    assert "lacks head.scratch.refinenet2.out_conv.weight (10 of 239 keys)" in missing
-    assert "holds more, which" in said(lambda state: state.update(more=torch.zeros(1)))
-    wide = said(lambda state: state.update({"pretrained.norm.bias": torch.zeros(17)}))
-    assert "pretrained.norm.bias is (17,), not (16,)" in wide
-    assert "relative depth" in said(lambda state: None, "video_depth_anything_vits.pth")
-
-
-@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 a broken archive", b"\x80\x02}q\x00."])
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_broken_file_is_one_line(tmp_path, content, suffix):
-    (tmp_path / f"broken{suffix}").write_bytes(content)
-    assert "metric_video_depth_anything_vits.pth" in refusal(load_video_depth, tmp_path / f"broken{suffix}", TINY)
-
-
-class Code:
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-def test_code_in_a_checkpoint_is_never_run(tmp_path, tiny):
-    torch.save(dict(tiny.state_dict()) | {"code": Code(tmp_path / "was-run")}, tmp_path / "evil.pth")
-    assert "cannot be read as plain weights" in refusal(load_video_depth, tmp_path / "evil.pth", TINY)
-    assert not (tmp_path / "was-run").exists()
-    torch.save([1, 2], tmp_path / "list.pth")
-    assert "something else than named weights" in refusal(load_video_depth, tmp_path / "list.pth", TINY)
 
 
 # --- against the official code --------------------------------------------------------------------------------------
@@ -206,7 +92,7 @@ class Lists:
 
 
 def test_a_stream_is_the_official_lists_without_the_lists(tiny, monkeypatch):
-    rgb = video(100)
+    rgb = video(90)
     depth_m = stream(tiny, rgb)
     lists = Lists()
     monkeypatch.setattr(TemporalAttention, "over_memory", lambda attention, x, *_: lists.attend(attention, x))
@@ -295,8 +181,10 @@ def test_the_encoder_is_dinov2(tiny):
     for side, same in ((56, True), (84, False)):
         images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
-            expected = theirs(pixel_values=images).last_hidden_state[:, 1:]
-        assert torch.allclose(tiny.pretrained(images)[-1].flatten(2).mT, expected, atol=1e-4) == same
+            expected = theirs(pixel_values=images).last_hidden_state
+        maps, class_token = tiny.pretrained(images)
+        seen = torch.cat([class_token[:, None], maps[-1].flatten(2).mT], dim=1)
+        assert torch.allclose(seen, expected, atol=1e-4) == same
 
 
 # --- a stream -------------------------------------------------------------------------------------------------------
@@ -324,21 +212,20 @@ def test_no_key_or_value_is_computed_twice(tiny):
 
 
 def test_ten_thousand_frames_take_no_more_memory_than_one(tiny):
-    """Through all that remembers: a temporal module and its state. Two streams show the same until frame 9,950."""
-    whole = tiny.initial_state(2, 28, 28)
-    state = DepthState((28, 28), whole.ages, whole.keys[:2], whole.values[:2])
-    held, lies = state.byte_count, [memory.data_ptr() for memory in (*state.keys, *state.values)]
-    frames = torch.randn(64, 8, 2, 2, generator=torch.Generator().manual_seed(0))
-    module, apart = tiny.head.motion_modules[0], []
+    """Of what remembers, an attention with its keys and values. Two streams show the same until frame 9,950."""
+    attention = tiny.head.attentions[0]
+    ages = torch.zeros(2, dtype=torch.long)
+    keys, values = (torch.zeros(SLOTS, 2, 4, attention.to_k.out_features) for _ in "kv")
+    lies = keys.data_ptr(), values.data_ptr()
+    frames = torch.randn(64, 4, attention.to_k.in_features, generator=torch.Generator().manual_seed(0))
+    apart = []
     with torch.inference_mode():
         for age in range(10_000):
             shown = frames[[age * 7 % 64, (age * 7 + (age >= 9_950)) % 64]]
-            seen = module(shown, attend_over_memory(state))
-            state.ages.add_(1)
+            seen = attention.over_memory(shown, keys, values, Reading.at(ages))
+            ages.add_(1)
             apart.append((seen[0] - seen[1]).abs().max())
-    assert state.byte_count == held
-    assert [memory.data_ptr() for memory in (*state.keys, *state.values)] == lies
-    assert state.ages.tolist() == [10_000, 10_000]
+    assert (keys.data_ptr(), values.data_ptr()) == lies
     apart = torch.stack(apart)
     assert bool(apart.isfinite().all())
     assert float(apart[:9_950].max()) < 1e-5
@@ -348,7 +235,7 @@ def test_ten_thousand_frames_take_no_more_memory_than_one(tiny):
 def test_depth_of_a_long_stream_stays_finite_and_its_state_as_large(tiny):
     state = tiny.initial_state(1, HEIGHT, WIDTH)
     held = state.byte_count
-    for frame in video(50).repeat(3, 1, 1, 1):
+    for frame in video(30).repeat(3, 1, 1, 1):
         depth_m, after = tiny.step(frame[None], state)
         assert after is state
         assert bool(depth_m.isfinite().all())
@@ -366,9 +253,9 @@ def test_a_later_frame_changes_no_earlier_depth_but_its_own_and_later_ones(tiny)
 
 
 def test_streams_of_different_ages_step_together_as_they_do_apart(tiny):
-    videos = [video(60, seed) for seed in range(3)]
-    alone = [stream(tiny, rgb) for rgb in videos]
     ages = (0, 5, 45)
+    videos = [video(age + 9, seed) for seed, age in enumerate(ages)]
+    alone = [stream(tiny, rgb) for rgb in videos]
     states = [tiny.initial_state(1, HEIGHT, WIDTH) for _ in ages]
     for state, rgb, age in zip(states, videos, ages, strict=True):
         for frame in rgb[:age]:
@@ -401,14 +288,14 @@ def test_reset_starts_a_stream_anew_and_leaves_the_others(tiny):
 
 def test_half_precision_memory_takes_half_and_gives_nearly_the_same(tiny):
     rgb = video(50)
-    state = tiny.initial_state(1, HEIGHT, WIDTH, dtype=torch.float16)
+    state = tiny.initial_state(1, HEIGHT, WIDTH).to(torch.float16)
     assert state.byte_count < 0.51 * tiny.initial_state(1, HEIGHT, WIDTH).byte_count
     close(torch.cat([tiny.step(frame[None], state)[0] for frame in rgb]), stream(tiny, rgb), 1e-2)
 
 
 def test_frames_that_do_not_fit_the_state_are_refused(tiny):
     state = tiny.initial_state(1, HEIGHT, WIDTH)
-    assert "44 x 31 px in a stream of 44 x 30" in refusal(tiny.step, video(1, height=31), state)
+    assert "size changes from 44 x 30 to 44 x 31 px" in refusal(tiny.step, video(1, height=31), state)
     assert "2 frames for 1 streams" in refusal(tiny.step, video(2), state)
     other = tiny.initial_state(1, 31, WIDTH)
     assert "44 x 30 and 44 x 31 px cannot step together" in refusal(DepthState.join, [state, other])
@@ -441,72 +328,3 @@ def test_an_image_is_what_opencv_makes_of_the_frame(height, width):
         expected = cv2.resize(frame.astype(np.float32) / 255, size[::-1], interpolation=cv2.INTER_CUBIC)
         expected = (expected - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
         np.testing.assert_allclose(image.permute(1, 2, 0).numpy(), expected, atol=2e-4)
-
-
-# --- frame by frame, Depth Anything V2 ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory) -> Path:
-    """A folder as transformers saves it, of the published architecture, tiny."""
-    return save_single_frame(tmp_path_factory.mktemp("depth-anything") / "metric", "metric")
-
-
-def save_single_frame(folder: Path, kind: str) -> Path:
-    backbone = Dinov2Config(
-        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, image_size=56, out_indices=[1, 2, 3, 4],
-        reshape_hidden_states=False, apply_layernorm=True,
-    )  # fmt: skip
-    config = DepthAnythingConfig(
-        backbone_config=backbone, reassemble_hidden_size=16, neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8,
-        head_hidden_size=8, depth_estimation_type=kind, max_depth=20,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    network = DepthAnythingForDepthEstimation(config)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    network.save_pretrained(folder)
-    return folder
-
-
-def test_depth_anything_v2_has_the_same_interface_and_no_memory(published):
-    network = load_depth(DepthModelConfig(kind="depth_anything_v2", source=str(published), short_side_px=28))
-    assert isinstance(network, SingleFrameDepth)
-    rgb = video(6)
-    expected = DepthAnythingForDepthEstimation.from_pretrained(published).eval()
-    with torch.no_grad():
-        expected_m = expected(pixel_values=to_images(rgb, 28)).predicted_depth
-    resized = torch.nn.functional.interpolate(expected_m[:, None], (HEIGHT, WIDTH), mode="bilinear", align_corners=True)
-    state = network.initial_state(2, HEIGHT, WIDTH)
-    depth_m, state = network.step(rgb[[3, 5]], state)
-    close(depth_m, resized[[3, 5], 0])
-    close(network.step(rgb[[5, 3]], state)[0], resized[[5, 3], 0])
-    assert state.ages.tolist() == [2, 2]
-    state.reset([1])
-    assert DepthState.join(state.split()).ages.tolist() == [2, 0]
-    close(network.offline(rgb), resized[:, 0])
-    assert 0 < float(depth_m.min()) < float(depth_m.max()) < 20
-
-
-def test_depth_anything_v2_is_refused_by_name(published, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    wanted = "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf"
-    assert wanted in refusal(load_single_frame_depth, str(tmp_path / "none"))
-    assert wanted in refusal(load_single_frame_depth, str(tmp_path), "0" * 40)
-    assert "relative depth" in refusal(load_single_frame_depth, str(save_single_frame(tmp_path / "r", "relative")))
-    lacking = save_single_frame(tmp_path / "lacking", "metric")
-    state = load_file(lacking / "model.safetensors")
-    del state["head.conv3.bias"]
-    save_file(state, lacking / "model.safetensors", metadata={"format": "pt"})
-    assert "lacks head.conv3.bias (1 of " in refusal(load_single_frame_depth, str(lacking))
-    (lacking / "model.safetensors").unlink()
-    torch.save(state, lacking / "pytorch_model.bin")
-    assert "no weights of metric depth" in refusal(load_single_frame_depth, str(lacking))
-
-
-def test_video_depth_anything_is_the_default(tmp_path, tiny, monkeypatch):
-    monkeypatch.delenv("EGOREACT_VIDEO_DEPTH", raising=False)
-    assert "metric_video_depth_anything_vits.pth" in refusal(load_depth, DepthModelConfig())
-    torch.save(tiny.state_dict(), tmp_path / "tiny.pth")
-    said = refusal(load_depth, DepthModelConfig(source=str(tmp_path / "tiny.pth")))
-    assert "lacks pretrained.blocks.4.norm1.weight" in said

@@ -1,49 +1,52 @@
 """Which model of metric depth, as a config; they are used alike."""
 
-from dataclasses import dataclass
-from typing import Literal, Protocol, assert_never
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
 
-import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
+from egoreact.vision.published import Published
+from egoreact.vision.video_depth import checkpoint, single_frame
+from egoreact.vision.video_depth.network import VideoDepth, VideoDepthConfig
+from egoreact.vision.video_depth.single_frame import INDOOR_MAX_DEPTH_M, SingleFrameDepth
 
-from egoreact.vision.video_depth.checkpoint import load_video_depth
-from egoreact.vision.video_depth.network import VideoDepthConfig
-from egoreact.vision.video_depth.single_frame import load_single_frame_depth
-from egoreact.vision.video_depth.state import DepthState
+MetricDepth = VideoDepth | SingleFrameDepth
 
 
 @dataclass(frozen=True)
 class DepthModelConfig:
     kind: Literal["video_depth_anything", "depth_anything_v2"] = "video_depth_anything"
     """The one remembers past frames, the other sees each frame for itself."""
-    source: str = ""
-    """A file or folder, or a hub model (depth_anything_v2). Empty: EGOREACT_VIDEO_DEPTH, or the published one."""
-    revision: str = ""
-    """Commit, where the source is a model of the hub other than the published one."""
-    short_side_px: int = 518
+    network: VideoDepthConfig = field(default_factory=VideoDepthConfig)
+    """Sizes; the published small models share them."""
+    max_depth_m: int = INDOOR_MAX_DEPTH_M
+    """Of depth_anything_v2: 20 of the model for indoors, 80 of the one for outdoors."""
 
 
-class MetricDepth(Protocol):
-    """Depth in metres of frames, one after another or all at once."""
-
-    def initial_state(self, batch: int, height: int, width: int, *, dtype: torch.dtype = ...) -> DepthState: ...
-
-    def step(
-        self, rgb: UInt8[Tensor, "batch height width 3"], state: DepthState
-    ) -> tuple[Float[Tensor, "batch height width"], DepthState]: ...
-
-    def offline(self, rgb: UInt8[Tensor, "frames height width 3"]) -> Float[Tensor, "frames height width"]: ...
+def build_depth(config: DepthModelConfig) -> MetricDepth:
+    """With random weights."""
+    match config.kind:
+        case "video_depth_anything":
+            return VideoDepth(config.network)
+        case "depth_anything_v2":
+            return SingleFrameDepth(config.network, config.max_depth_m)
+        case _:
+            assert_never(config.kind)
 
 
 def load_depth(config: DepthModelConfig) -> MetricDepth:
-    """Raises:
-    EgoReactError: the weights cannot be had, or are others; says which file, from where, under what licence.
+    """With the published weights, in evaluation mode, on the CPU.
+
+    Raises:
+        EgoReactError: they are not to be had, or do not fit; says which file, from where, under what licence.
     """
     match config.kind:
         case "video_depth_anything":
-            return load_video_depth(config.source or None, VideoDepthConfig(short_side_px=config.short_side_px))
+            return checkpoint.load_video_depth(config=config.network)
         case "depth_anything_v2":
-            return load_single_frame_depth(config.source, config.revision, short_side_px=config.short_side_px)
+            return single_frame.load_single_frame_depth(config=config.network, max_depth_m=config.max_depth_m)
         case _:
             assert_never(config.kind)
+
+
+def weights_of(config: DepthModelConfig) -> Published:
+    """Where they come from."""
+    return {"video_depth_anything": checkpoint.PUBLISHED, "depth_anything_v2": single_frame.PUBLISHED}[config.kind]

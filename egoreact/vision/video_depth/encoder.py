@@ -3,10 +3,10 @@
 transformers' `Dinov2Model` is the same network under other names, and stretches the table of positions differently.
 
 Sharing work with the semantic encoder (`egoreact.vision.dinov2`, facebook/dinov2-small): one pass could serve both
-only where three things hold. The weights are equal (`attn.qkv` is query, key and value stacked); the image is equal
-(here the whole frame, there its centre square); the positions are equal (only at the table's own size, 518 px square,
-is it not stretched: elsewhere DINOv2 scales by (patches + 0.1) / 37, transformers by patches / 37). Depth Anything
-trained its encoder further for depth, so with the published weights the first fails and both encoders have to run.
+only where three things hold. The weights are equal (`attn.qkv` is query, key and value stacked); the image is equal;
+the positions are equal (only at the table's own size, 518 px square, is it not stretched: elsewhere DINOv2 scales by
+(patches + 0.1) / 37, transformers by patches / 37). Depth Anything trained its encoder further for depth, so with the
+published weights the first fails. `BackbonesConfig.semantics` chooses: both encoders, or this one's class token.
 """
 
 import torch
@@ -88,8 +88,13 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
-    def forward(self, images: Float[Tensor, "n 3 height width"]) -> list[Float[Tensor, "n channels rows columns"]]:
-        """Normed patch tokens of the tapped blocks, as maps. Sides are multiples of the patch."""
+    def forward(
+        self, images: Float[Tensor, "n 3 height width"]
+    ) -> tuple[list[Float[Tensor, "n channels rows columns"]], Float[Tensor, "n channels"]]:
+        """Normed patch tokens of the tapped blocks, as maps, and the last block's class token, normed.
+
+        Sides are multiples of the patch.
+        """
         patches = self.patch_embed(images)
         rows, columns = patches.shape[-2:]
         class_tokens = (self.cls_token + self.pos_embed[:, :1]).expand(len(images), -1, -1)
@@ -99,7 +104,7 @@ class VisionTransformer(nn.Module):
             x = block(x)
             if index in self.taps:
                 maps.append(self.norm(x)[:, 1:].mT.unflatten(-1, (rows, columns)))
-        return maps
+        return maps, self.norm(x[:, 0])
 
     def _positions(self, rows: int, columns: int) -> Float[Tensor, "1 width rows columns"]:
         side = self.table_side

@@ -2,11 +2,10 @@
 
 import math
 
-import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from egoreact.vision.dinov2 import IMAGE_MEAN, IMAGE_STD
+from egoreact.vision.dinov2 import standardise
 from egoreact.vision.video_depth.head import resize
 
 WIDEST = 1.78
@@ -31,12 +30,11 @@ def to_images(
     rgb: UInt8[Tensor, "n height width 3"], short_side_px: int, patch_px: int = 14
 ) -> Float[Tensor, "n 3 image_height image_width"]:
     """Bicubic without anti-aliasing (OpenCV's INTER_CUBIC), ImageNet's mean and deviation: the official way."""
-    images = rgb.permute(0, 3, 1, 2).float() / 255
+    images = rgb.permute(0, 3, 1, 2).float().div_(255)
     size = image_size(rgb.shape[1], rgb.shape[2], short_side_px, patch_px)
     if size != tuple(images.shape[-2:]):
         images = nn.functional.interpolate(images, size=size, mode="bicubic", align_corners=False)
-    mean, std = (torch.tensor(values, device=rgb.device).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
-    return (images - mean) / std
+    return standardise(images)
 
 
 def to_frames(depth_m: Float[Tensor, "n height width"], frame_size: tuple[int, int]) -> Tensor:

@@ -60,12 +60,8 @@ class VideoDepth(nn.Module):
     def device(self) -> torch.device:
         return self.pretrained.cls_token.device
 
-    def initial_state(self, batch: int, height: int, width: int, *, dtype: torch.dtype = torch.float32) -> DepthState:
-        """The state of streams of height × width px before their first frame.
-
-        Args:
-            dtype: of the remembered keys and values. In float32 they take 136 MB a stream for images of 252 × 252 px.
-        """
+    def initial_state(self, batch: int, height: int, width: int) -> DepthState:
+        """The state of streams of height × width px before their first frame: 136 MB each for images of 252 × 252 px."""
         rows, columns = (
             side // self.config.patch_px
             for side in image_size(height, width, self.config.short_side_px, self.config.patch_px)
@@ -74,7 +70,7 @@ class VideoDepth(nn.Module):
             (SLOTS, batch, places, attention.to_k.out_features)
             for attention, places in zip(self.head.attentions, self.head.places(rows, columns), strict=True)
         ]
-        keys, values = (tuple(torch.zeros(shape, dtype=dtype, device=self.device) for shape in shapes) for _ in "kv")
+        keys, values = (tuple(torch.zeros(shape, device=self.device) for shape in shapes) for _ in "kv")
         return DepthState((height, width), torch.zeros(batch, dtype=torch.long, device=self.device), keys, values)
 
     @torch.no_grad()
@@ -87,14 +83,34 @@ class VideoDepth(nn.Module):
             EgoReactError: the frames do not fit the state.
         """
         state.check_frames(rgb)
-        return to_frames(self.step_images(self._images(rgb), state), state.frame_size), state
+        return to_frames(self.see(rgb, state)[0], state.frame_size), state
+
+    @torch.no_grad()
+    def see(
+        self, rgb: UInt8[Tensor, "batch height width 3"], state: DepthState
+    ) -> tuple[Float[Tensor, "batch image_height image_width"], Float[Tensor, "batch width"]]:
+        """`step` in one pass with the encoder's class token, and depth at the image's own size."""
+        maps, class_token = self.pretrained(self._images(rgb))
+        return self._next(self.head.pyramid(maps), state), class_token
+
+    @torch.no_grad()
+    def see_clip(
+        self, rgb: UInt8[Tensor, "frames height width 3"], state: DepthState
+    ) -> tuple[Float[Tensor, "frames image_height image_width"], Float[Tensor, "frames width"]]:
+        """`see` of the next frames of one stream, in order. What each frame is for itself runs together."""
+        maps, class_token = self.pretrained(self._images(rgb))
+        frames = zip(*(level.split(1) for level in self.head.pyramid(maps)), strict=True)
+        return torch.cat([self._next(list(frame), state) for frame in frames]), class_token
 
     @torch.no_grad()
     def step_images(
         self, images: Float[Tensor, "batch 3 height width"], state: DepthState
     ) -> Float[Tensor, "batch height width"]:
         """`step` for images as `to_images` gives them; depth at their size."""
-        fused = self.head.fuse(self.pyramid(images), attend_over_memory(state))
+        return self._next(self.pyramid(images), state)
+
+    def _next(self, pyramid: Pyramid, state: DepthState) -> Float[Tensor, "batch height width"]:
+        fused = self.head.fuse(pyramid, attend_over_memory(state))
         state.ages.add_(1)
         return self.head.depth(fused)
 
@@ -137,7 +153,7 @@ class VideoDepth(nn.Module):
     @torch.no_grad()
     def pyramid(self, images: Float[Tensor, "n 3 height width"]) -> Pyramid:
         """What the head makes of each frame for itself, before it looks over time."""
-        return self.head.pyramid(self.pretrained(images))
+        return self.head.pyramid(self.pretrained(images)[0])
 
     def _images(self, rgb: Tensor) -> Tensor:
         return to_images(rgb.to(self.device), self.config.short_side_px, self.config.patch_px)

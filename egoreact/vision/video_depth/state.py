@@ -9,7 +9,7 @@ This is the official streaming rule (windows of 32 frames that overlap by 10, of
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,8 +21,6 @@ WINDOW, OVERLAP, BLENDED = 32, 10, 8
 """Frames of a window; shared with the window before; of these, blended in the output."""
 KEYFRAME_LAG = 2 * (WINDOW - OVERLAP) - 1 - (OVERLAP - BLENDED)
 """41: how far back the second position sees."""
-LAGS = (KEYFRAME_LAG, *range(WINDOW - 3, -1, -1))
-"""Of positions 1 … 31. Position 0 is frame 0."""
 RING = KEYFRAME_LAG + 1
 SLOTS = 1 + RING
 """Slot 0 holds frame 0 for ever, the others the newest frames, itself included."""
@@ -44,9 +42,10 @@ class Reading:
         """Args:
         ages: number of the new frame in each stream, from 0.
         """
-        lags = torch.tensor(LAGS, device=ages.device)
-        frames = torch.cat([torch.zeros_like(ages)[:, None], (ages[:, None] - lags).clamp(min=0)], dim=1)
-        hidden = (ages == 0)[:, None] & (torch.arange(WINDOW, device=ages.device) > 0)
+        positions = torch.arange(WINDOW, device=ages.device)
+        lags = torch.where(positions == 1, KEYFRAME_LAG, WINDOW - 1 - positions)
+        frames = torch.where(positions == 0, 0, (ages[:, None] - lags).clamp(min=0))
+        hidden = (ages == 0)[:, None] & (positions > 0)
         return Reading(write=_slot(ages), slots=_slot(frames), hidden=hidden)
 
 
@@ -59,7 +58,7 @@ class DepthState:
     """The memory of a batch of streams, each of its own age. `step` writes into it: give it a state only once."""
 
     frame_size: tuple[int, int]
-    """Height and width of the frames, pixels."""
+    """Height and width of the frames, pixels; without a memory they may change."""
     ages: Int[Tensor, "batch"]
     """Frames that each stream has seen."""
     keys: tuple[Float[Tensor, "slots batch tokens width"], ...] = ()
@@ -70,6 +69,12 @@ class DepthState:
     def byte_count(self) -> int:
         return sum(tensor.nbytes for tensor in (self.ages, *self.keys, *self.values))
 
+    def to(self, dtype: torch.dtype) -> "DepthState":
+        """With its keys and values in this precision."""
+        keys, values = (tuple(memory.to(dtype) for memory in part) for part in (self.keys, self.values))
+        return replace(self, keys=keys, values=values)
+
+    @torch.inference_mode()
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Starts streams anew: those of the given rows, or all."""
         chosen = slice(None) if rows is None else list(rows)
@@ -94,10 +99,10 @@ class DepthState:
         """One batch of the streams of several states, in their order; copies.
 
         Raises:
-            EgoReactError: their frames differ in size.
+            EgoReactError: their frames differ in size, and memory is of places in the frame.
         """
         sizes = sorted({state.frame_size for state in states})
-        if len(sizes) > 1:
+        if len(sizes) > 1 and states[0].keys:
             raise EgoReactError(
                 f"streams of {sizes[0][1]} x {sizes[0][0]} and {sizes[1][1]} x {sizes[1][0]} px cannot step together",
                 where="depth stream",
@@ -112,16 +117,16 @@ class DepthState:
 
     def check_frames(self, rgb: Tensor) -> None:
         """Raises:
-        EgoReactError: the frames are not one a stream, or of another size than the stream's.
+        EgoReactError: the frames are not one a stream, or of another size than the memory's.
         """
         batch, height, width = rgb.shape[:3]
         if batch != len(self.ages):
             raise EgoReactError(
                 f"{batch} frames for {len(self.ages)} streams", where="depth stream", remedy="give one frame a stream"
             )
-        if (height, width) != self.frame_size:
+        if self.keys and (height, width) != self.frame_size:
             raise EgoReactError(
-                f"a frame of {width} x {height} px in a stream of {self.frame_size[1]} x {self.frame_size[0]}",
+                f"the frame's size changes from {self.frame_size[1]} x {self.frame_size[0]} to {width} x {height} px",
                 where="depth stream",
-                remedy="keep the size, or start a new state",
+                remedy="keep the size, or open a new session",
             )
