@@ -18,12 +18,11 @@ from egoreact.weights import seeded
 SEED = 7
 
 
-def own_tokens(bundle: Bundle, frames: FrameFeatures) -> Int[Tensor, "1 n"]:
-    """What one stream draws for these frames, as it is served."""
-    stream = ReactionStream(bundle, [SEED])
+def drawn_by(stream: ReactionStream, frames: FrameFeatures) -> Int[Tensor, "1 n"]:
+    """What a stream, as it is served, draws for these frames."""
     steps = [
-        stream.step(FrameFeatures(semantic[None], depth_m[None]))
-        for semantic, depth_m in zip(frames.semantic, frames.depth_m, strict=True)
+        stream.step(FrameFeatures(*frame))
+        for frame in zip(frames.semantic.split(1), frames.depth_m.split(1), strict=True)
     ]
     return torch.stack([step.tokens for step in steps], dim=1)
 

@@ -269,10 +269,9 @@ class _Job:
         self.optimizer.zero_grad()
         (losses["loss"] * share).backward()
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        for (
-            parameter
-        ) in parameters:  # one that the step did not use, perhaps on one rank alone, is treated alike on all
-            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        for parameter in parameters:
+            if parameter.grad is None:  # not used in this step, perhaps on one rank alone: treated alike on all
+                parameter.grad = torch.zeros_like(parameter)
         means = torch.stack([value.detach().float() for value in losses.values()])
         own, means = means, means * share
         self.world.average_([*(parameter.grad for parameter in parameters), means])

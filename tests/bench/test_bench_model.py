@@ -57,7 +57,7 @@ def test_rivals_that_disagree_are_not_timed(monkeypatch):
     monkeypatch.setattr(PlainVQVAE, "decode", lambda self, tokens: torch.ones(1, 4 * tokens.shape[1], 263))
     with pytest.raises(EgoReactError, match=r"bench model, vq decoding, own: apart by"):
         model._vq_decode(config, 4, 1)
-    monkeypatch.setattr(model, "own_tokens", lambda bundle, frames: torch.tensor([[0, 1, 2]]))
+    monkeypatch.setattr(model, "drawn_by", lambda stream, frames: torch.tensor([[0, 1, 2]]))
     with pytest.raises(EgoReactError, match=r"bench model, sampling: the tokens differ from token \d"):
         model._sampling(config, "sampling", 16, 3, 1)
 
