@@ -16,7 +16,7 @@ from egoreact.models.release import released_bundle
 from egoreact.presets import EIGHT_KINDS
 from egoreact.progress import Progress
 from egoreact.training.data import token_frames
-from egoreact.vision.frame_encoder import FrameFeatures
+from egoreact.vision.frame_features import FrameFeatures
 
 
 def draw_model(out: Path, *, bundle: Path | None, clips: int, seed: int) -> str:

@@ -17,7 +17,7 @@ from egoreact.motion.representation import decode
 from egoreact.motion.skeleton import FPS
 from egoreact.progress import Progress
 from egoreact.streaming.batch import ClipReaction, react_to_features
-from egoreact.vision.frame_encoder import FrameFeatures
+from egoreact.vision.frame_features import FrameFeatures
 
 SEED = 0
 LATER_TOKENS = 5

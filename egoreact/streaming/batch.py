@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from egoreact.models.bundle import Bundle
 from egoreact.models.vqvae import FRAMES_PER_TOKEN
 from egoreact.streaming.reaction_stream import ReactionStream
-from egoreact.vision.frame_encoder import FrameFeatures
+from egoreact.vision.frame_features import FrameFeatures
 
 BATCH = 256
 

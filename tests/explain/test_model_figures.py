@@ -11,7 +11,7 @@ from egoreact.explain.influence import draw_influence, influence_cm
 from egoreact.explain.seams import as_markdown, trace
 from egoreact.models.bundle import Bundle
 from egoreact.presets import tiny
-from egoreact.vision.frame_encoder import FrameFeatures
+from egoreact.vision.frame_features import FrameFeatures
 
 TOKENS = 8
 

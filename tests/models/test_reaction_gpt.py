@@ -10,7 +10,7 @@ from egoreact.models.bundle import Bundle
 from egoreact.models.reaction_gpt import SENSES, GPTInputs, ReactionGPT, ReactionGPTConfig, sample_tokens
 from egoreact.presets import tiny
 from egoreact.streaming.reaction_stream import ReactionStream
-from egoreact.vision.frame_encoder import FrameFeatures
+from egoreact.vision.frame_features import FrameFeatures
 from egoreact.weights import seeded
 
 CONFIG = ReactionGPTConfig(

@@ -10,7 +10,7 @@ from egoreact.motion.skeleton import HEAD
 from egoreact.streaming.reaction_stream import ReactionStream
 from egoreact.streaming.session import ReactionEngine, react_to_frames
 from egoreact.training.gpt import head_velocity_of, shift
-from egoreact.vision.frame_encoder import FrameFeatures
+from egoreact.vision.frame_features import FrameFeatures
 from egoreact.vision.video import encode_video
 
 FRAMES = 45
