@@ -134,7 +134,7 @@ def tiny(seed: int = 0) -> RunConfig:
                 semantic_dim=32, codebook_size=32, width=32, layers=1, heads=2, feedforward=64, window=8,
                 depth_channels=(8, 8, 8), dropout=0.0, guidance=1.0,
             ),
-            ramp_steps=10,
+            ramp_steps=10, waits=3,
         ),
         gpt_loop=loop,
         evaluator=EvaluatorTrainingConfig(model=MotionEvaluatorConfig(channels=16, hidden=16, embedding_dim=16), loop=loop),
@@ -165,7 +165,7 @@ def demo(seed: int = 0) -> RunConfig:
             model=VQVAEConfig(width=128, code_dim=64, codebook_size=128, residual_blocks=2), window_frames=80
         ),
         tokenizer_loop=LoopConfig(
-            steps=500, batch_size=48, learning_rate=1e-3, warmup_steps=50, decay_at=400, decay_factor=0.1,
+            steps=500, batch_size=48, learning_rate=2e-3, warmup_steps=50, decay_at=400, decay_factor=0.1, grad_clip=0.5,
             checkpoint_every=250, seed=seed,
         ),
         gpt=GPTTrainingConfig(
@@ -173,7 +173,7 @@ def demo(seed: int = 0) -> RunConfig:
                 semantic_dim=128, codebook_size=128, width=128, layers=4, heads=4, feedforward=384, window=20,
                 depth_channels=(16, 32, 64), dropout=0.2, guidance=4.0, temperature=0.7, top_fraction=0.1,
             ),
-            replaced_tokens=0.25, own_tokens=0.25, ramp_steps=140, feature_noise=0.2,
+            replaced_tokens=0.25, own_tokens=0.25, ramp_steps=140, feature_noise=0.2, waits=12,
         ),
         gpt_loop=LoopConfig(
             steps=350, batch_size=48, learning_rate=1e-3, warmup_steps=50, decay_at=270, decay_factor=0.1,
@@ -207,7 +207,7 @@ def paper(seed: int = 0) -> RunConfig:
             steps=300_000, batch_size=256, learning_rate=2e-4, warmup_steps=1000, decay_at=200_000, decay_factor=0.05,
             checkpoint_every=5000, seed=seed,
         ),
-        gpt=GPTTrainingConfig(model=ReactionGPTConfig(semantic_dim=eyes.semantic_dim)),
+        gpt=GPTTrainingConfig(model=ReactionGPTConfig(semantic_dim=eyes.semantic_dim), waits=8),
         gpt_loop=LoopConfig(
             steps=10_000, batch_size=64, learning_rate=2e-4, warmup_steps=250, decay_at=6000, decay_factor=0.1, seed=seed
         ),

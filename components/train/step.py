@@ -40,6 +40,7 @@ from egoreact.training.loop import FitResult, Learner, LoopConfig
 from egoreact.training.ray_train import Resources, fit_distributed
 from egoreact.training.tracking import Tracker, track
 from egoreact.training.vqvae import make_tokenizer_learner, warn_of_empty_codes, write_tokenizer_data
+from egoreact.training.waits import Waits, waits_of
 from egoreact.vision.backbones import BackbonesConfig, load_backbones
 from egoreact.vision.encoders import load_encoder
 from egoreact.weights import load_network, network_digest, parameter_count, read_tensors, save_network
@@ -206,7 +207,7 @@ def run_reaction(config: str, data_revision: str, quarantine: Path, encoder: Pat
         data = job.folder / "samples.safetensors"
         if not data.is_file():
             training, held_out = (_samples(job, split, inputs[0], quantizer, normaliser) for split in ("train", "val"))
-            write_reaction_data(data, training, held_out, normaliser)
+            write_reaction_data(data, training, held_out, normaliser, _waits(job, quantizer, normaliser))
         arguments = {"data": str(data), "tokenizer": str(tokenizer.absolute()), "config": asdict(job.config.gpt)}
         result = job.fit(make_reaction_learner, arguments, job.config.gpt_loop, job.config.workers.count)
         gpt = ReactionGPT(job.config.gpt.model)
@@ -231,6 +232,14 @@ def _samples(job: Job, split: Split, encoder_digest: str, tokenizer: VQVAE, norm
     rows = usable_rows(job.hrd, split, job.quarantined)
     seen = load_features(Workspace.from_environment().features, rows, encoder_digest)
     return samples_of(load_motion(job.hrd, rows), seen, tokenizer, normaliser)
+
+
+def _waits(job: Job, tokenizer: VQVAE, normaliser: Normaliser) -> Waits | None:
+    versions = job.config.gpt.waits
+    if not versions:
+        return None
+    motion = load_motion(job.hrd, usable_rows(job.hrd, "train", job.quarantined))
+    return waits_of(motion, tokenizer, normaliser, versions=versions, seed=job.config.gpt_loop.seed)
 
 
 SHOWN_CLIPS = 8

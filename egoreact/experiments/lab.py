@@ -27,6 +27,7 @@ from egoreact.training.data import Motion, load_motion, usable_rows
 from egoreact.training.features import extract_features, load_features
 from egoreact.training.gpt import ReactionSamples, samples_of
 from egoreact.training.loop import LoopConfig
+from egoreact.training.waits import Waits, waits_of
 from egoreact.vision.frame_features import FrameFeatures
 from egoreact.weights import network_digest, save_network
 from egoreact.workspace import Workspace
@@ -85,6 +86,13 @@ class Lab:
     @cached_property
     def training_samples(self) -> ReactionSamples:
         return self.samples(self.training)
+
+    @cached_property
+    def waits(self) -> Waits | None:
+        """Of the training clips, as the preset trains on them."""
+        versions, seed = self.config.gpt.waits, self.config.gpt_loop.seed
+        tokenizer, normaliser = self.bundle.tokenizer, self.bundle.normaliser
+        return waits_of(self.training.motion, tokenizer, normaliser, versions=versions, seed=seed) if versions else None
 
     @cached_property
     def held_out_samples(self) -> ReactionSamples:

@@ -52,6 +52,7 @@ def train_reaction(
                 lab.training_samples,
                 held_out=lab.held_out_samples,
                 config=training,
+                waits=lab.waits,
             ),
         )
 

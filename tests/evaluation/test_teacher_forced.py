@@ -39,14 +39,15 @@ def clips(bundle: Bundle) -> tuple[list[FrameFeatures], list[np.ndarray]]:
 def step_by_step(bundle: Bundle, seen: FrameFeatures, features: np.ndarray, told: bool) -> torch.Tensor:
     """Logits of each token, told the true tokens before it and how the head moved in their decoded motion, one by one."""
     tokens = bundle.tokenizer.encode(bundle.normaliser.normalise(torch.from_numpy(features))[None])[0]
-    cache, previous, velocity = bundle.gpt.new_cache(), bundle.gpt.no_token, torch.zeros(3)
+    ring, previous, velocity = bundle.gpt.new_ring(1), bundle.gpt.no_token, torch.zeros(3)
     logits = []
     for t, token in enumerate(tokens):
         inputs = GPTInputs(
             torch.tensor([[previous]]), seen.semantic[None, t : t + 1], seen.depth_m[None, t : t + 1],
             velocity[None, None], torch.tensor([told]),
         )  # fmt: skip
-        logits.append(bundle.gpt(inputs, cache=cache)[0, 0])
+        ring.place(slice(None))
+        logits.append(bundle.gpt(inputs, cache=ring)[0, 0])
         joints = decode(bundle.normaliser.denormalise(bundle.tokenizer.decode(tokens[None, : t + 1])))[0]
         previous, velocity = int(token), joints[-1, HEAD] - joints[-2, HEAD]
     return torch.stack(logits)

@@ -1,4 +1,4 @@
-"""The transformer is causal, its cache gives what recomputing gives, its memory stays bounded, its sampling is its own."""
+"""The transformer is causal, its ring gives what recomputing gives, what it sees is its own, and so is its sampling."""
 
 from dataclasses import replace
 
@@ -7,7 +7,14 @@ import torch
 
 from egoreact.errors import EgoReactError
 from egoreact.models.bundle import Bundle
-from egoreact.models.reaction_gpt import SENSES, GPTInputs, ReactionGPT, ReactionGPTConfig, sample_tokens
+from egoreact.models.reaction_gpt import (
+    SENSES,
+    DepthBranch,
+    GPTInputs,
+    ReactionGPT,
+    ReactionGPTConfig,
+    sample_tokens,
+)
 from egoreact.presets import tiny
 from egoreact.streaming.reaction_stream import ReactionStream
 from egoreact.vision.frame_features import FrameFeatures
@@ -49,22 +56,6 @@ def test_no_later_input_changes_an_earlier_logit(gpt, inputs, name):
     assert not torch.equal(before[0, 9:], after[0, 9:])
 
 
-def test_cached_equals_recomputed_beyond_the_window(gpt, inputs):
-    cache = gpt.new_cache()
-    streamed = [gpt(at(inputs, slice(t, t + 1)), cache=cache) for t in range(TOKENS)]
-    torch.testing.assert_close(torch.cat(streamed, dim=1), gpt(inputs), atol=1e-5, rtol=0)
-
-
-def test_the_cache_stays_the_same_size_for_ever(gpt, inputs):
-    cache = gpt.new_cache()
-    sizes = set()
-    for t in range(60):
-        gpt(at(inputs, slice(t % TOKENS, t % TOKENS + 1)), cache=cache)
-        if t >= CONFIG.window:
-            sizes.add(sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers))
-    assert len(sizes) == 1
-
-
 def test_an_unseen_frame_changes_nothing(gpt, inputs):
     blind = GPTInputs(**{**vars(inputs), "semantic": inputs.semantic + 1, "depth_m": inputs.depth_m + 1})
     before, after = gpt(inputs), gpt(blind)
@@ -80,6 +71,25 @@ def test_where_a_thing_is_in_the_depth_map_matters(gpt, inputs):
     right["depth_m"][..., -4:] = 0.5
     difference = (gpt(GPTInputs(**left)) - gpt(GPTInputs(**right)))[0].abs().max()
     assert difference > 1e-4
+
+
+def test_a_depth_map_is_told_as_nearness_and_its_pixels_places():
+    branch = seeded(0, lambda: DepthBranch((8, 16), 24))
+    depth_m = torch.rand(5, 12, 12, generator=torch.Generator().manual_seed(6)) * 6
+    axis = torch.linspace(-1, 1, 12)
+    rows, columns = axis[:, None].expand(5, 12, 12), axis.expand(5, 12, 12)
+    maps = torch.stack([1 / (0.5 + depth_m), rows, columns], dim=1)
+    expected = branch.project(branch.convolutions(maps).mean((-2, -1)))
+    torch.testing.assert_close(branch(depth_m), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_what_is_seen_can_be_given_instead_of_seen_again(gpt, inputs):
+    sight = gpt.see(inputs)
+    assert torch.equal(gpt(inputs, sight=sight), gpt(inputs))
+    other = replace(inputs, semantic=inputs.semantic + 1, depth_m=inputs.depth_m + 1)
+    assert torch.equal(gpt(other, sight=sight), gpt(inputs))
+    past = replace(inputs, previous_token=inputs.previous_token.flip(1), head_velocity_m=-inputs.head_velocity_m)
+    assert torch.equal(gpt.see(past), sight)
 
 
 def test_sampling_draws_from_the_likeliest_with_their_odds():
@@ -139,12 +149,14 @@ def test_cached_tokens_equal_recomputed_ones_over_several_windows(gpt, temperatu
 
     def run(*, cached: bool) -> torch.Tensor:
         generators = [torch.Generator().manual_seed(seed) for seed in range(BATCH)]
-        cache = gpt.new_cache() if cached else None
+        ring = gpt.new_ring(BATCH) if cached else None
         tokens = torch.full((BATCH, 1), gpt.no_token)
         for t in range(steps):
             now = slice(t if cached else 0, t + 1)
             given = GPTInputs(tokens[:, now], semantic[:, now], depth_m[:, now], velocity_m[:, now], seen)
-            logits = 4 * gpt(given, cache=cache)[:, -1]
+            if ring is not None:
+                ring.place(slice(None))
+            logits = 4 * gpt(given, cache=ring)[:, -1]
             drawn = sample_tokens(logits, temperature=temperature, top_fraction=0.5, generators=generators)
             tokens = torch.cat([tokens, drawn[:, None]], dim=1)
         return tokens
@@ -162,20 +174,18 @@ def test_a_guided_stream_equals_two_separate_passes():
     semantic = torch.randn(steps, batch, config.gpt.semantic_dim, generator=generator)
     depth_m = torch.rand(steps, batch, config.encoder.depth_side, config.encoder.depth_side, generator=generator) * 6
     stream = ReactionStream(bundle, [0, 1], temperature=0)
-    told, untold = gpt.new_cache(), gpt.new_cache()
-    tokens, differs = torch.full((batch,), gpt.no_token), False
+    told, velocity_m, differs = torch.full((batch, 1), gpt.no_token), torch.empty(batch, 0, 3), False
     for t in range(steps):
         step = stream.step(FrameFeatures(semantic[t], depth_m[t]))
-
-        def logits(seen: bool, cache, t=t, tokens=tokens, step=step) -> torch.Tensor:
-            now = (tokens[:, None], semantic[t][:, None], depth_m[t][:, None], step.head_velocity_m[:, None])
-            with torch.inference_mode():
-                return gpt(GPTInputs(*now, seen=torch.full((batch,), seen)), cache=cache)[:, -1]
-
-        a, b = logits(True, told), logits(False, untold)
+        velocity_m = torch.cat([velocity_m, step.head_velocity_m[:, None]], dim=1)
+        seen_so_far = (what[: t + 1].transpose(0, 1) for what in (semantic, depth_m))
+        past = GPTInputs(told, *seen_so_far, velocity_m, seen=torch.ones(batch, dtype=torch.bool))
+        with torch.inference_mode():
+            a, b = (gpt(each)[:, -1] for each in (past, replace(past, seen=~past.seen)))
         tokens = (b + 3.0 * (a - b)).argmax(-1)
         differs |= not torch.equal(tokens, a.argmax(-1))
         assert torch.equal(step.tokens, tokens)
+        told = torch.cat([told, tokens[:, None]], dim=1)
     assert differs  # or guidance was not tried
 
 
@@ -189,6 +199,13 @@ def test_a_sense_left_out_changes_no_logit(inputs, left_out):
     for sense, name in names.items():
         changed = replace(inputs, **{name: getattr(inputs, name) + 1})
         assert torch.equal(before, gpt(changed)) == (sense == left_out)
+
+
+def test_a_transformer_that_does_not_look_sees_nothing(inputs):
+    gpt = seeded(0, lambda: ReactionGPT(replace(CONFIG, senses=("velocity",)))).eval().requires_grad_(False)
+    assert gpt.see(inputs).shape == (BATCH, TOKENS, 0)
+    changed = replace(inputs, semantic=inputs.semantic + 1, depth_m=inputs.depth_m + 1, seen=~inputs.seen)
+    assert torch.equal(gpt(inputs), gpt(changed))
 
 
 @pytest.mark.parametrize("senses", [(), ("semantic", "smell"), ("depth", "depth")])

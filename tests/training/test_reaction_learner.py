@@ -1,6 +1,7 @@
 """The reaction learner: what it shows the transformer is what inference would have shown it."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from egoreact.models.vqvae import VQVAE
 from egoreact.motion.representation import Normaliser, decode
 from egoreact.motion.skeleton import HEAD
 from egoreact.presets import tiny
-from egoreact.training.checkpoint import FolderStore
+from egoreact.training.checkpoint import MODULE, FolderStore
 from egoreact.training.gpt import (
     ReactionLearner,
     ReactionSamples,
@@ -142,6 +143,31 @@ def test_no_gradient_goes_through_its_own_tokens(learner):
     assert learner.loss(batch, draws(200))["loss"].requires_grad
 
 
+def test_a_step_looks_once_and_decodes_once_and_learns_what_two_looks_would_teach(learner, monkeypatch):
+    """Both passes of a step see the same frames: the one that draws its own tokens, and the one that learns."""
+    learner.config = replace(learner.config, own_tokens=0.5)
+    learner.module = seeded(0, lambda: ReactionGPT(replace(CONFIG.model, dropout=0.2))).train()
+    learner.batch(torch.arange(64), draws(0))  # the true velocity is decoded here, for good
+    looks, decoded, decode_tokens = [], [], learner.tokenizer.decode
+    learner.module.depth.register_forward_hook(lambda *_: looks.append(1))
+    monkeypatch.setattr(learner.tokenizer, "decode", lambda tokens: decoded.append(1) or decode_tokens(tokens))
+
+    def step() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        torch.manual_seed(0)
+        loss = learner.loss(learner.batch(torch.arange(64), draws(200)), draws(200))["loss"]
+        return loss, list(torch.autograd.grad(loss, list(learner.module.parameters()), allow_unused=True))
+
+    once = step()
+    assert (len(looks), len(decoded)) == (1, 1)
+    forward = learner.module.forward
+    monkeypatch.setattr(learner.module, "forward", lambda inputs, sight: forward(inputs))
+    twice = step()
+    assert len(looks) == 1 + 3
+    torch.testing.assert_close(once[0], twice[0])
+    for one, two in zip(once[1], twice[1], strict=True):
+        torch.testing.assert_close(one, two)
+
+
 def test_a_hidden_condition_is_hidden(learner):
     """Some clips of a batch are learnt unseen: what they show makes no difference."""
     batch = learner.batch(torch.arange(64), draws(0))
@@ -179,6 +205,21 @@ def test_clips_of_different_lengths_are_padded():
     samples = pad_samples(clips)
     assert samples.tokens.shape == (2, 5)
     assert samples.valid.tolist() == [[True] * 3 + [False] * 2, [True] * 5]
+
+
+def test_resumed_equals_uninterrupted_bit_for_bit(tokenizer, normaliser, tmp_path):
+    config = replace(CONFIG, model=replace(CONFIG.model, dropout=0.2), own_tokens=0.5, ramp_steps=2)
+
+    def run(folder: Path, *lengths: int) -> bytes:
+        for steps in lengths:
+            gpt = seeded(0, lambda: ReactionGPT(config.model))
+            learner = ReactionLearner(gpt, tokenizer, normaliser, make_samples(32, 10), held_out=None, config=config)
+            done = fit(learner, LoopConfig(steps, batch_size=8), store=FolderStore(folder, "x"))
+        return (done.checkpoint / MODULE).read_bytes()
+
+    whole = run(tmp_path / "whole", 6)
+    assert run(tmp_path / "parts", 4, 6) == whole
+    assert run(tmp_path / "short", 4) != whole
 
 
 def test_it_learns_to_answer_what_it_sees(tokenizer, normaliser, tmp_path):

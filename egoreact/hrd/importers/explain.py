@@ -28,7 +28,6 @@ MIN_SEEN_FRAMES = 4
 """In view within the two seconds up to a moment after the onset."""
 MAX_UNLIKELY = 6.0
 """A deed that is farther from what a kind calls for has another cause. 0.5 is one figure one spread away."""
-_UNSEEN_Y_M = -60.0
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,11 @@ class Explanation:
     parameters: dict[str, float]
     arrival: Arrival
     """In the axes of somebody who stands at `origin_m` and faces `yaw`: what comes, comes along +z."""
-    visible: slice
-    """Frames in which the thing is there."""
     places: tuple[PlaceKind, ...]
     onset: int
     """Frame at which the body leaves its course."""
     clearance_m: float
-    """Least distance of the thing from the body as it moved."""
+    """Least distance from the body as it moved, of the thing and of whoever sends it."""
     counterfactual_m: float
     """Least distance from the body had it kept its course; 0 or less is a touch."""
     unlikely: float
@@ -66,7 +63,6 @@ class Explanation:
             "unlikely": round(self.unlikely, 3),
             "origin_m": [round(float(x), 4) for x in self.origin_m],
             "yaw": round(self.yaw, 4),
-            "first_seen_frame": self.visible.start,
         }
 
 
@@ -130,10 +126,11 @@ def _tried(
     if "who" in proposal.parameters:  # not the one in the middle each time
         who = float(np.floor(looks.uniform(*encounter.ranges["who"])))
         proposal = replace(proposal, parameters=proposal.parameters | {"who": who})
-    arrival, visible = _arrival(proposal, len(joints_m), looks)
+    times_s = np.arange(len(joints_m)) / FPS - proposal.begins_s
+    arrival = encounter.arrive(proposal.parameters, looks, times_s)
     moved_m = from_where_one_stands(joints_m, proposal.origin_m, proposal.yaw)
     seen = in_view(arrival, moved_m, rotation(-proposal.yaw) @ head_rotation, fov_degrees)
-    if seen[max(0, course.onset - 2 * FPS, visible.start) : course.onset + 3].sum() < MIN_SEEN_FRAMES:
+    if seen[max(0, course.onset - 2 * FPS) : course.onset + 3].sum() < MIN_SEEN_FRAMES:
         return None
     after = slice(course.onset, len(joints_m))
     kept_m = from_where_one_stands(course.kept(joints_m), proposal.origin_m, proposal.yaw)
@@ -141,29 +138,14 @@ def _tried(
     counterfactual = float(gap_m(comes, kept_m, after).min())
     if counterfactual > MAX_COUNTERFACTUAL_M:
         return None
-    clearance = float(gap_m(comes, moved_m).min())
+    clearance = float(gap_m(arrival.solids, moved_m).min())
     if clearance < MIN_CLEARANCE_M:
         return None
     return Explanation(
         encounter=proposal.encounter, caption=_caption(encounter.caption, deed), parameters=proposal.parameters,
-        arrival=arrival, visible=visible, places=encounter.places, onset=course.onset, clearance_m=clearance,
+        arrival=arrival, places=encounter.places, onset=course.onset, clearance_m=clearance,
         counterfactual_m=counterfactual, unlikely=unlikely, deed=deed, origin_m=proposal.origin_m, yaw=proposal.yaw,
     )  # fmt: skip
-
-
-def _arrival(proposal: Proposal, frames: int, looks: np.random.Generator) -> tuple[Arrival, slice]:
-    """What comes, under the ground until it begins; and from when to when it is there."""
-    times_s = np.arange(frames) / FPS - proposal.begins_s
-    arrival = ENCOUNTERS[proposal.encounter].arrive(proposal.parameters, looks, np.maximum(times_s, 0.0))
-    first = int(np.searchsorted(times_s, -1e-9))
-    if first == 0:
-        return arrival, slice(0, frames)
-    solids = []
-    for solid in arrival.solids:
-        T = solid.T_world_solid.copy()
-        T[:first, 1, 3] = _UNSEEN_Y_M
-        solids.append(replace(solid, T_world_solid=T))
-    return replace(arrival, solids=solids), slice(first, frames)
 
 
 def _caption(encounters: str, deed: Deed) -> str:

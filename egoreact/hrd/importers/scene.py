@@ -106,7 +106,7 @@ def _ground(
     if reason is not None:
         comes = _ahead(reason.arrival.solids, ahead_m)
         ways = [moved_m.reshape(-1, 3) + np.array([0.0, 0.0, ahead_m])]
-        inside = _inside(np.concatenate([*ways, *(solid.balls_m[reason.visible, :3] for solid in comes)]))
+        inside = _inside(np.concatenate([*ways, *(solid.balls_m[:, :3] for solid in comes)]))
         kind = next((place for place in reason.places if inside or place != "room"), "street")
     if kind != "room" and ((rotation(-yaw) @ head_rotation)[:, 2, 2] < LOOKS_BACK).any():
         more_m = max(0.0, MIDST_Z_M - back_m - ahead_m)

@@ -37,7 +37,15 @@ class Staged:
     camera: Camera
     T_world_camera: np.ndarray
     K: np.ndarray
+    times_s: np.ndarray
+    """Of the frames, from when the encounter begins: below 0 before."""
     notes: dict[str, float]
+    """Moments of the reaction in the encounter's time."""
+
+    @property
+    def begins_s(self) -> float:
+        """How far into the clip the encounter begins."""
+        return 0.0 - float(self.times_s[0])
 
 
 def encounter_named(category: str) -> Encounter:
@@ -64,8 +72,9 @@ def stage(config: SimulatorConfig, category: str, seed: int) -> Staged:
         raise EgoReactError(f"seed is {seed}", where="simulator", remedy="use a seed of 0 or more")
     # One stream each, so that a new colour changes nobody's steps.
     entropy = np.random.SeedSequence([seed, zlib.crc32(category.encode())])
-    for_person, for_encounter, for_looks, for_place, for_camera = (np.random.default_rng(s) for s in entropy.spawn(5))
-    times_s = np.arange(config.frames) / FPS
+    streams = (np.random.default_rng(stream) for stream in entropy.spawn(6))
+    for_person, for_encounter, for_looks, for_place, for_camera, for_wait = streams
+    times_s = np.arange(config.frames) / FPS - float(for_wait.uniform(*encounter.waits_s))
     person = sample_person(for_person)
     parameters = encounter.sample(for_encounter)
     arrival = encounter.arrive(parameters, for_looks, times_s)
@@ -82,7 +91,7 @@ def stage(config: SimulatorConfig, category: str, seed: int) -> Staged:
         encounter, parameters, person, arrival, performance, make_place(kind, for_place, config.frames, arrival.hole_m),
         camera=sample_camera(config.camera, for_camera),
         T_world_camera=camera_from_head(body.joints_m[:, HEAD], body.head_rotation),
-        K=intrinsics(config.image_size_px, config.fov_degrees), notes=choreography.notes,
+        K=intrinsics(config.image_size_px, config.fov_degrees), times_s=times_s, notes=choreography.notes,
     )  # fmt: skip
 
 
@@ -96,6 +105,11 @@ def render_staged(config: SimulatorConfig, staged: Staged) -> Images:
         camera=staged.camera,
         brightness=staged.arrival.brightness,
     )
+
+
+def _in_clip(staged: Staged) -> dict[str, float]:
+    """The reaction's moments, s from the clip's start; what is no moment as it is."""
+    return {name: value + staged.begins_s if name.endswith("_s") else value for name, value in staged.notes.items()}
 
 
 def simulate_clip(config: SimulatorConfig, category: str, seed: int, clip_id: str, split: Split) -> Clip:
@@ -123,7 +137,8 @@ def simulate_clip(config: SimulatorConfig, category: str, seed: int, clip_id: st
         details={
             "encounter": staged.parameters,
             "person": dataclasses.asdict(staged.person),
-            "moments": staged.notes,
+            "begins_s": staged.begins_s,
+            "moments": _in_clip(staged),
             "comes": staged.encounter.comes,
             **staged.place.details,
             "camera": dataclasses.asdict(staged.camera),

@@ -110,7 +110,7 @@ def test_one_kind_alone_may_be_asked_for():
 def test_the_caption_says_what_was_done():
     reason = explained("ball_high", 201)
     assert reason is not None
-    assert reason.caption.startswith("A ball flies straight at the person's head; the person ")
+    assert reason.caption.startswith("Somebody throws a ball straight at the person's head; the person ")
     assert "ducks" in reason.caption and "steps to" not in reason.caption
 
 
@@ -179,7 +179,9 @@ def test_an_imported_motion_is_told_with_its_reason(tmp_path):
     path = write_npz(tmp_path / "take.npz", joints, head_rotation=head)
     (clip,) = import_recording(path, licence="x")
     assert clip.record.category == "ball_left"
-    assert clip.record.caption.startswith("A ball flies at the person's left side; the person steps to the right")
+    assert clip.record.caption.startswith(
+        "Somebody throws a ball at the person's left side; the person steps to the right"
+    )
     details = clip.record.details["explanation"]
     assert details["counterfactual_m"] <= 0 < details["clearance_m"]
     assert [str(failure) for failure in failures(measure(clip))] == []

@@ -6,9 +6,9 @@ from egoreact.hrd.simulate.acting.mirror import mirrored
 from egoreact.hrd.simulate.acting.person import Person
 from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, stance_m, walk
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.encounters.encounter import Encounter
+from egoreact.hrd.simulate.encounters.encounter import AT_ONCE_S, Encounter
 from egoreact.hrd.simulate.things.bird import bird
-from egoreact.hrd.simulate.things.cat import HALF_LENGTH_M, cat
+from egoreact.hrd.simulate.things.cat import HALF_LENGTH_M, PACE_S, cat, cross_s, short_m, strides_to
 from egoreact.hrd.simulate.things.dog import dog
 from egoreact.hrd.simulate.things.insect import insect
 
@@ -49,15 +49,14 @@ def step_back(person: Person, parameters: Parameters) -> Choreography:
 
 def stop_for_cat(person: Person, parameters: Parameters) -> Choreography:
     """A cat crosses before the feet of one who walks: stop short with a foot in the air, wait until it is past, walk on."""
-    bones, start, pace = person.bones, 0.22 + person.latency_s, 0.52 / person.pace
+    bones, start, pace = person.bones, person.latency_s, PACE_S / person.pace
     first = LEFT if person.left_handed else RIGHT
-    short = parameters["cross_m"] - 0.36
-    count = max(1, round((short - 0.13) / 0.52))
+    short, count = short_m(parameters), strides_to(parameters)
     landings = [0.13 + (short - 0.13) * (k + 1) / count for k in range(count)]
     steps = walk(start, pace, landings, first=first, bones=bones, until_s=_UNTIL_S)
     stopped, side = start + count * pace, (first + count) % 2
     x = (0.085 if side == LEFT else -0.085) * bones.scale
-    gone = parameters["cross_s"] + 0.32 + (HALF_LENGTH_M * parameters["size"] + 0.30) / parameters["speed_m_s"]
+    gone = cross_s(parameters) + 0.32 + (HALF_LENGTH_M * parameters["size"] + 0.30) / parameters["speed_m_s"]
     down = max(gone, stopped + 0.9)
     # The foot that was to go on comes up beside the other one, hangs there and is set down.
     steps.append(
@@ -180,8 +179,8 @@ TABLE = (
         caption="A cat crosses just before the feet of the person, who stops with a foot in the air, lets it pass and walks on.",
         comes="animal",
         ranges={
-            "cross_s": (1.65, 1.95),
-            "cross_m": (1.45, 1.75),
+            "cross_m": (1.35, 2.60),
+            "late_s": (0.40, 0.70),
             "speed_m_s": (1.3, 1.7),
             "side": (-1.0, 1.0),
             "size": (0.95, 1.15),
@@ -189,19 +188,20 @@ TABLE = (
         places=("room", "street"),
         arrive=cat,
         react=stop_for_cat,
+        waits_s=AT_ONCE_S,  # the cat comes later where it crosses farther off
     ),
     Encounter(
         name="bird",
         caption="A bird swoops at the head; the person ducks aside with an arm over the head, then turns to look after it.",
         comes="animal",
         ranges={
-            "contact_s": (1.3, 1.8),
-            "distance_m": (6.0, 7.5),
+            "contact_s": (1.2, 1.6),
+            "distance_m": (5.6, 6.8),
             "start_x_m": (-0.8, 0.8),
             "start_y_m": (2.4, 2.9),
             "pass_x_m": (-0.10, 0.10),
             "pass_y_m": (1.62, 1.74),
-            "size": (1.0, 1.3),
+            "size": (1.15, 1.4),
         },
         places=("street",),
         arrive=bird,
@@ -212,8 +212,8 @@ TABLE = (
         caption="An insect circles before the face; the person starts back, swats at it with one hand and steps away.",
         comes="animal",
         ranges={
-            "come_s": (0.9, 1.3),
-            "distance_m": (1.8, 2.6),
+            "come_s": (0.8, 1.1),
+            "distance_m": (1.8, 2.5),
             "start_x_m": (0.2, 0.9),
             "start_y_m": (1.5, 2.0),
             "turns_hz": (0.8, 1.2),

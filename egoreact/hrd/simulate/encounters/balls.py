@@ -1,4 +1,4 @@
-"""Balls that are thrown and rolled at somebody."""
+"""Balls that somebody throws or kicks."""
 
 from egoreact.hrd.simulate.acting import choreography as pose
 from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, HandKey
@@ -8,19 +8,20 @@ from egoreact.hrd.simulate.arrival import Parameters
 from egoreact.hrd.simulate.encounters.ball_play import catch, stop_or_let_roll
 from egoreact.hrd.simulate.encounters.encounter import Encounter
 from egoreact.hrd.simulate.things.ball import ball, held_ball, lobbed_ball, rolling_ball
+from egoreact.hrd.simulate.things.somebody import WHO
 
 _BALL = {
     "contact_s": (1.3, 1.9), "distance_m": (5.2, 6.4), "radius_m": (0.25, 0.31), "start_y_m": (1.0, 1.4),
-}  # fmt: skip
-_SMALL = {"contact_s": (1.15, 1.6), "distance_m": (5.2, 6.4), "start_y_m": (0.6, 1.0)}
+} | WHO  # fmt: skip
+_SMALL = {"contact_s": (1.15, 1.6), "distance_m": (5.2, 6.4), "start_y_m": (0.6, 1.0)} | WHO
 _ROLLING = {
-    "contact_s": (1.35, 1.75), "speed_m_s": (2.3, 4.3), "radius_m": (0.12, 0.15), "start_x_m": (-0.8, 0.8),
+    "contact_s": (1.35, 1.75), "speed_m_s": (2.3, 4.0), "radius_m": (0.12, 0.15), "start_x_m": (-0.8, 0.8),
     "pass_x_m": (-0.16, 0.16),
-}  # fmt: skip
+} | WHO  # fmt: skip
 _LOBBED = {
     "contact_s": (1.5, 2.0), "distance_m": (4.2, 5.6), "start_y_m": (1.0, 1.4), "radius_m": (0.11, 0.15),
     "start_x_m": (-0.9, 0.9), "pass_x_m": (-0.08, 0.08), "pass_y_m": (1.12, 1.28),
-}  # fmt: skip
+} | WHO  # fmt: skip
 LIFT = Hand((0.25, -0.1, 0.6), (0.8, -0.5, 0.0))
 WIDE = Hand((0.78, -0.20, 0.30), (0.2, -0.8, -0.5))
 
@@ -128,7 +129,7 @@ def lift_legs_over(person: Person, parameters: Parameters) -> Choreography:
 TABLE = (
     Encounter(
         name="ball_left",
-        caption="A ball flies at the person's left side; the person steps to the right and shields the head with the left arm.",
+        caption="Somebody throws a ball at the person's left side; the person steps to the right and shields the head with the left arm.",
         comes="ball",
         ranges=_BALL | {"start_x_m": (1.3, 2.1), "pass_x_m": (0.05, 0.2), "pass_y_m": (1.15, 1.35)},
         places=("room", "street"),
@@ -137,7 +138,7 @@ TABLE = (
     ),
     Encounter(
         name="ball_right",
-        caption="A ball flies at the person's right side; the person steps to the left and shields the head with the right arm.",
+        caption="Somebody throws a ball at the person's right side; the person steps to the left and shields the head with the right arm.",
         comes="ball",
         ranges=_BALL | {"start_x_m": (-2.1, -1.3), "pass_x_m": (-0.2, -0.05), "pass_y_m": (1.15, 1.35)},
         places=("room", "street"),
@@ -146,7 +147,7 @@ TABLE = (
     ),
     Encounter(
         name="ball_high",
-        caption="A ball flies straight at the person's head; the person ducks low and covers the head.",
+        caption="Somebody throws a ball straight at the person's head; the person ducks low and covers the head.",
         comes="ball",
         ranges=_BALL | {"start_x_m": (-0.35, 0.35), "pass_x_m": (-0.05, 0.05), "pass_y_m": (1.58, 1.72)},
         places=("room", "street"),
@@ -155,7 +156,7 @@ TABLE = (
     ),
     Encounter(
         name="ball_low",
-        caption="A ball flies at the person's shins; the person hops aside and draws the leg up over it.",
+        caption="Somebody throws a ball at the person's shins; the person hops aside and draws the leg up over it.",
         comes="ball",
         ranges=_SMALL
         | {"radius_m": (0.14, 0.18), "start_x_m": (-0.8, 0.8), "pass_x_m": (-0.16, 0.16), "pass_y_m": (0.17, 0.26)},
@@ -165,7 +166,7 @@ TABLE = (
     ),
     Encounter(
         name="ball_rolling",
-        caption="A ball rolls up along the floor; the person stops it with the sole of a foot, or steps aside where it is fast.",
+        caption="Somebody kicks a ball, which rolls up along the floor; the person stops it with the sole of a foot, or steps aside where it is fast.",
         comes="ball",
         ranges=_ROLLING,
         places=("room", "street"),
@@ -174,7 +175,7 @@ TABLE = (
     ),
     Encounter(
         name="ball_catch",
-        caption="A ball is lobbed to the person, who reaches out, catches it with both hands and keeps it.",
+        caption="Somebody lobs a ball to the person, who reaches out, catches it with both hands and keeps it.",
         comes="ball",
         ranges=_LOBBED,
         places=("room", "street"),

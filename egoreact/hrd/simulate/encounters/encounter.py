@@ -1,7 +1,8 @@
 """What an encounter is: what comes, between which bounds it differs, where it happens, and what people do about it.
 
-A reaction is a pure function of who somebody is and of what comes; times are seconds from the clip's start. Places are in
-the world, the person starting at the origin and facing +z with the left at +x.
+A reaction is a pure function of who somebody is and of what comes. Times are seconds from the moment the encounter begins,
+below 0 before: what comes then waits, or is on its way already. Places are in the world, the person starting at the origin
+and facing +z with the left at +x.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +19,9 @@ Arrive = Callable[[Mapping[str, float], np.random.Generator, np.ndarray], Arriva
 React = Callable[[Person, Mapping[str, float]], Choreography]
 Settle = Callable[[Arrival, Performance, Mapping[str, float], np.ndarray], Arrival]
 
+WAITS_S = (0.0, 1.2)
+AT_ONCE_S = (0.0, 0.0)
+
 
 @dataclass(frozen=True)
 class Encounter:
@@ -32,6 +36,10 @@ class Encounter:
     react: React
     settle: Settle | None = None
     """What becomes of the arrival once it is known what the person does: a ball that was caught follows the hands."""
+
+    waits_s: tuple[float, float] = WAITS_S
+    """Bounds of how long a clip runs before the encounter begins, so that nobody can react by the clock. `AT_ONCE_S` where
+    the person walks up to what does not move: where it stands says when."""
 
     def sample(self, rng: np.random.Generator) -> dict[str, float]:
         return {name: float(rng.uniform(low, high)) for name, (low, high) in self.ranges.items()}

@@ -106,7 +106,7 @@ def stumble_back(person: Person, parameters: Parameters) -> Choreography:
     )  # fmt: skip
 
 
-_COMES = {"distance_m": (1.4, 2.0), "speed_m_s": (1.1, 1.3), "from_rad": (-0.12, 0.12)} | WHO
+_COMES = {"distance_m": (1.1, 1.7), "speed_m_s": (1.1, 1.3), "from_rad": (-0.12, 0.12)} | WHO
 
 TABLE = (
     Encounter(
@@ -140,7 +140,7 @@ TABLE = (
         name="push",
         caption="Somebody steps up and pushes with both hands; the person is thrown back, stumbles and recovers.",
         comes="person",
-        ranges=_COMES | {"distance_m": (1.6, 2.2), "speed_m_s": (1.4, 1.7), "force": (0.85, 1.1)},
+        ranges=_COMES | {"distance_m": (1.4, 2.0), "speed_m_s": (1.4, 1.7), "force": (0.85, 1.1)},
         places=("room", "street"),
         arrive=others.comes(others.push_partner, others.push_meeting, 1.2),
         react=stumble_back,

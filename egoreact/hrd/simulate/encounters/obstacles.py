@@ -5,8 +5,8 @@ from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, 
 from egoreact.hrd.simulate.acting.person import Person
 from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, walk
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.encounters.encounter import Encounter
-from egoreact.hrd.simulate.encounters.walking import PACE_S, STRIDE_M, first_foot, halted, walk_on
+from egoreact.hrd.simulate.encounters.encounter import AT_ONCE_S, Encounter
+from egoreact.hrd.simulate.encounters.walking import PACE_S, halted, walk_on, walk_up
 from egoreact.hrd.simulate.things.barriers import head_bar, low_obstacle
 from egoreact.hrd.simulate.things.ground import edge, slippery_ground, step_up
 from egoreact.hrd.simulate.things.sides import EITHER, side_of
@@ -21,13 +21,13 @@ def step_over(person: Person, parameters: Parameters) -> Choreography:
     far = parameters["distance_m"] + 0.5 * parameters["depth_m"]
     start, pace = 0.22 + person.latency_s, 0.52 / person.pace
     last = near - 0.13
-    count = max(2, round(last / 0.56))
+    count = max(2, round(last / 0.54 + 0.4))
     before = [0.13 + (last - 0.13) * (k + 0.6) / (count - 0.4) for k in range(count)]
     first = LEFT if person.left_handed else RIGHT
     steps = walk(start, pace, before, first=first, bones=person.bones, until_s=UNTIL_S)
     lead = (first + count) % 2
     over = start + count * pace
-    high = parameters["height_m"] + 0.17
+    high = parameters["height_m"] + 0.19
     for k, z in enumerate((far + 0.30, far + 0.84)):
         side = (lead + k) % 2
         x = 0.09 if side == LEFT else -0.09
@@ -82,10 +82,8 @@ def duck_under(person: Person, parameters: Parameters) -> Choreography:
 def climb(person: Person, parameters: Parameters) -> Choreography:
     """The ground is a step higher ahead: walk up, step onto it, one foot after the other, and walk on up there."""
     edge_m, high = parameters["distance_m"], parameters["height_m"]
-    start, pace = 0.22 + person.latency_s, PACE_S / person.pace
-    last = edge_m - 0.20
-    count = max(2, round((last - 0.13) / STRIDE_M))
-    up = walk_on(person, start, 0.13, count, first=first_foot(person), stride_m=(last - 0.13) / count)
+    start, pace = person.latency_s, PACE_S / person.pace
+    up = walk_up(person, start, edge_m - 0.20)
     onto = up.end_s
     x = {LEFT: 0.09 * person.height_scale, RIGHT: -0.09 * person.height_scale}
     lead, trail, clear = up.side, 1 - up.side, 0.15 * person.amplitude
@@ -121,10 +119,9 @@ def climb(person: Person, parameters: Parameters) -> Choreography:
 
 def stop_short(person: Person, parameters: Parameters) -> Choreography:
     """The floor ends: stop short, back with the arms out as if about to fall, look down, then step away from it."""
-    start = 0.22 + person.latency_s
+    start = person.latency_s
     stop = parameters["distance_m"] - 0.16
-    count = max(2, round((stop - 0.13) / STRIDE_M))
-    up = walk_on(person, start, 0.13, count, first=first_foot(person), stride_m=(stop - 0.13) / count)
+    up = walk_up(person, start, stop)
     halt = up.end_s
     stand = halted(person, up, z_m=stop - 0.08)
     side, sign = stand.side, 1.0 if stand.side == LEFT else -1.0
@@ -169,12 +166,10 @@ def stop_short(person: Person, parameters: Parameters) -> Choreography:
 
 def slip_and_recover(person: Person, parameters: Parameters) -> Choreography:
     """A foot comes down on ice and slides away: down goes the pelvis, out go the arms, quick steps catch the body again."""
-    start = 0.22 + person.latency_s
+    start = person.latency_s
     land_m = parameters["distance_m"] + 0.34
-    slide = parameters["slide_m"] * person.amplitude
-    count = max(2, round((land_m - 0.13) / STRIDE_M))
-    first = LEFT if side_of(parameters) * (-1.0) ** count < 0 else RIGHT  # so that the foot on the drawn side slips
-    up = walk_on(person, start, 0.13, count, first=first, stride_m=(land_m - 0.13) / count)
+    slide = parameters["slide_m"] * person.amplitude * person.height_scale
+    up = walk_up(person, start, land_m, lands=LEFT if side_of(parameters) > 0 else RIGHT)
     slips, other = 1 - up.side, up.side
     sign = 1.0 if slips == LEFT else -1.0
     x = {LEFT: 0.1 * person.height_scale, RIGHT: -0.1 * person.height_scale}
@@ -240,7 +235,8 @@ TABLE = (
         name="low_obstacle",
         caption="Something low lies in the way; the person walks up to it, steps over it with high knees and walks on.",
         comes="low_obstacle",
-        ranges={"distance_m": (1.7, 2.2), "height_m": (0.24, 0.34), "depth_m": (0.18, 0.30)},
+        ranges={"distance_m": (1.4, 2.4), "height_m": (0.24, 0.34), "depth_m": (0.18, 0.30)},
+        waits_s=AT_ONCE_S,
         places=("room", "street"),
         arrive=low_obstacle,
         react=step_over,
@@ -249,7 +245,8 @@ TABLE = (
         name="head_bar",
         caption="A bar hangs across the way at head height; the person walks up to it, ducks under it and walks on.",
         comes="bar",
-        ranges={"distance_m": (1.9, 2.4), "bottom_m": (1.46, 1.56)},
+        ranges={"distance_m": (1.6, 2.7), "bottom_m": (1.46, 1.56)},
+        waits_s=AT_ONCE_S,
         places=("room", "street"),
         arrive=head_bar,
         react=duck_under,
@@ -258,7 +255,8 @@ TABLE = (
         name="step_up",
         caption="The ground is a step higher ahead; the person walks up to it, steps up onto it and walks on.",
         comes="ground",
-        ranges={"distance_m": (1.25, 1.75), "height_m": (0.14, 0.22)},
+        ranges={"distance_m": (1.25, 2.55), "height_m": (0.14, 0.22)},
+        waits_s=AT_ONCE_S,
         places=("room", "street"),
         arrive=step_up,
         react=climb,
@@ -267,7 +265,8 @@ TABLE = (
         name="edge",
         caption="The floor ends at the edge of a pit; the person stops short, leans back with the arms out, looks down and backs away.",
         comes="ground",
-        ranges={"distance_m": (1.35, 1.85)},
+        ranges={"distance_m": (1.3, 2.6)},
+        waits_s=AT_ONCE_S,
         places=("room", "street"),
         arrive=edge,
         react=stop_short,
@@ -276,7 +275,8 @@ TABLE = (
         name="slippery_ground",
         caption="A foot slips on ice; the person's arms fly out, the body drops, and quick steps catch it again.",
         comes="ground",
-        ranges={"side": EITHER, "distance_m": (0.95, 1.35), "slide_m": (0.30, 0.42)},
+        ranges={"side": EITHER, "distance_m": (0.95, 2.15), "slide_m": (0.28, 0.39)},
+        waits_s=AT_ONCE_S,
         places=("room", "street"),
         arrive=slippery_ground,
         react=slip_and_recover,

@@ -9,7 +9,7 @@ from egoreact.hrd.simulate.acting.person import Person
 from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step, stance_m
 from egoreact.hrd.simulate.arrival import Parameters
 from egoreact.hrd.simulate.encounters import meetings
-from egoreact.hrd.simulate.encounters.encounter import Encounter
+from egoreact.hrd.simulate.encounters.encounter import AT_ONCE_S, Encounter
 from egoreact.hrd.simulate.things import others
 from egoreact.hrd.simulate.things.meetings import with_hand
 from egoreact.hrd.simulate.things.somebody import WHO
@@ -32,9 +32,14 @@ def _walking(
     return steps, z, moment + pace_s
 
 
+_NOTICED_M = 4.2
+"""How far somebody who comes is when people begin to give way."""
+
+
 def make_way_and_wave(person: Person, parameters: Parameters) -> Choreography:
-    """Somebody comes: two steps towards them, one aside to the left, stop and wave."""
-    start, pace = 0.25 + person.latency_s, 0.50 / person.pace
+    """Somebody comes near: two steps towards them, one aside to the left, stop and wave."""
+    noticed = (parameters["distance_m"] - _NOTICED_M) / parameters["speed_m_s"]
+    start, pace = noticed + person.latency_s, 0.50 / person.pace
     reach = 0.62 * person.amplitude
     aside = start + 2 * pace
     steps = (
@@ -57,7 +62,7 @@ def make_way_and_wave(person: Person, parameters: Parameters) -> Choreography:
 
 def wave_back(person: Person, parameters: Parameters) -> Choreography:
     """Somebody far away waves at the one who walks: stop and wave back."""
-    start, pace = 0.22 + person.latency_s, 0.54 / person.pace
+    start, pace = person.latency_s, 0.54 / person.pace
     noticed = parameters["hello_s"] + 0.55 + person.latency_s
     steps, _, end = _walking(person, start, noticed + 0.1, 0.56 * person.height_scale, pace)
     hello = max(noticed + 0.25, end - 0.45)
@@ -73,9 +78,11 @@ def wave_back(person: Person, parameters: Parameters) -> Choreography:
 
 def weave(person: Person, parameters: Parameters) -> Choreography:
     """People come towards and past: walk on, a shoulder back for each, one step aside for who comes straight."""
-    start, pace = others.CROWD_START_S + person.latency_s, others.CROWD_PACE_S
+    start, pace = person.latency_s, others.CROWD_PACE_S
     steps: list[Step] = []
-    aside_s = others.ASIDE_S + person.latency_s
+    passings = others.crowd_passings(parameters)
+    onset = passings[0].moment_s - 0.65 + person.latency_s
+    aside_s = others.aside_s(parameters) + person.latency_s
     lane = ((aside_s, 0.0), (aside_s + 0.95, others.ASIDE_M))
     for k in range(16):
         side = (LEFT, RIGHT)[k % 2]
@@ -89,9 +96,9 @@ def weave(person: Person, parameters: Parameters) -> Choreography:
                 *stance_m(side, x, others.CROWD_STRIDE_M * (k + 0.8), 0.0, person.bones, half_m=0.09),
             )
         )
-    yaw: list[Key] = [(start, (0.0, 0.05, 0.0))]
-    turn: list[Key] = [(start, 0.0)]
-    for passing in others.crowd_passings(parameters):
+    yaw: list[Key] = [(onset, (0.0, 0.05, 0.0))]
+    turn: list[Key] = [(onset, 0.0)]
+    for passing in passings:
         past = float(np.sign(passing.x_m - float(keyed(np.array([passing.moment_s]), lane)[0])))
         if abs(passing.x_m) < 1.0:  # the shoulder on their side goes back
             yaw += [(passing.moment_s - 0.05, (0.42 * past * person.amplitude, 0.06, -0.06 * past))]
@@ -100,7 +107,7 @@ def weave(person: Person, parameters: Parameters) -> Choreography:
     turn += [(turn[-1][0] + 0.6, 0.0)]
     choreography = Choreography(
         steps=tuple(steps), spine=tuple(yaw), turn=tuple(turn), arm_swing=0.6,
-        notes={"onset_s": others.crowd_passings(parameters)[0].moment_s - 0.65, "walk_s": start, "aside_s": aside_s},
+        notes={"onset_s": onset, "walk_s": start, "aside_s": aside_s},
     )  # fmt: skip
     return choreography if parameters["side"] > 0 else mirrored(choreography)
 
@@ -172,25 +179,28 @@ TABLE = (
         places=("room", "street"),
         arrive=walker,
         react=make_way_and_wave,
+        waits_s=(0.0, 0.9),  # a late wave is still seen
     ),
     *meetings.TABLE,
     Encounter(
         name="wave",
         caption="Somebody far away waves; the person, who is walking, stops and waves back.",
         comes="person",
-        ranges={"far_m": (5.0, 6.4), "from_rad": (-0.16, 0.16), "hello_s": (0.7, 1.2)} | WHO,
+        ranges={"far_m": (5.6, 6.5), "from_rad": (-0.16, 0.16), "hello_s": (0.6, 1.8)} | WHO,
         places=("room", "street"),
         arrive=others.wave,
         react=wave_back,
+        waits_s=AT_ONCE_S,  # who walks does so from the start
     ),
     Encounter(
         name="crowd",
         caption="Several people come towards and past; the person walks on, turns the shoulders and steps aside between them.",
         comes="person",
-        ranges={"people": (3.0, 5.999), "speed_m_s": (1.15, 1.35), "side": (-1.0, 1.0)} | WHO,
+        ranges={"people": (3.0, 5.999), "first_s": (1.15, 2.25), "speed_m_s": (1.15, 1.35), "side": (-1.0, 1.0)} | WHO,
         places=("street",),
         arrive=others.crowd,
         react=weave,
+        waits_s=AT_ONCE_S,  # who walks does so from the start
     ),
     Encounter(
         name="child",
@@ -207,9 +217,10 @@ TABLE = (
         name="call_from_behind",
         caption="Somebody ahead points past the person, who turns round by steps and sees who waves from behind.",
         comes="person",
-        ranges={"call_s": (0.5, 0.9), "ahead_m": (2.4, 3.2), "behind_m": (2.0, 2.5), "side": (-1.0, 1.0)} | WHO,
+        ranges={"call_s": (0.3, 0.8), "ahead_m": (2.4, 3.2), "behind_m": (2.0, 2.5), "side": (-1.0, 1.0)} | WHO,
         places=("room",),
         arrive=others.call_from_behind,
         react=turn_round,
+        waits_s=(0.0, 0.7),  # turning round takes long
     ),
 )

@@ -77,7 +77,7 @@ TABLE = (
         comes="fire",
         ranges={
             "side": EITHER,
-            "flash_s": (0.8, 1.3),
+            "flash_s": (0.6, 1.1),
             "distance_m": (4.5, 7.0),
             "aside_m": (0.4, 2.2),
             "size_m": (1.3, 1.9),

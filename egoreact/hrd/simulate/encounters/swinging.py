@@ -7,9 +7,10 @@ from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, 
 from egoreact.hrd.simulate.acting.person import Person
 from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.encounters.encounter import Encounter
-from egoreact.hrd.simulate.encounters.walking import STRIDE_M, first_foot, halted, walk_on
+from egoreact.hrd.simulate.encounters.encounter import AT_ONCE_S, Encounter
+from egoreact.hrd.simulate.encounters.walking import halted, walk_on, walk_up
 from egoreact.hrd.simulate.things.door import (
+    HALT_M,
     HELD_S,
     LEAF_M,
     PUSH_S,
@@ -19,23 +20,24 @@ from egoreact.hrd.simulate.things.door import (
     door,
     door_angle,
     on_leaf,
+    swings_s,
 )  # fmt: skip
 from egoreact.hrd.simulate.things.pendulum import period_s, swinging
 from egoreact.hrd.simulate.things.sides import EITHER, side_of
+from egoreact.hrd.simulate.things.somebody import WHO
 
 WARD = Hand((0.02, 0.06, 0.62), (0.7, -0.8, 0.0))
 
 
 def hold_the_door(person: Person, parameters: Parameters) -> Choreography:
     """A door swings at somebody who walks up to it: stop, back, a hand against it; then push it on and go through."""
-    sign, distance = side_of(parameters), parameters["distance_m"]
-    start = 0.22 + person.latency_s
-    onset = parameters["swing_s"] + 0.26 + person.latency_s
-    far = distance - 0.98
-    count = max(1, round((far - 0.13) / STRIDE_M))
-    up = walk_on(person, start, 0.13, count, first=first_foot(person), stride_m=(far - 0.13) / count)
+    sign, swing = side_of(parameters), swings_s(parameters)
+    start = person.latency_s
+    far = parameters["distance_m"] - HALT_M
+    up = walk_up(person, start, far, least=1)
     back_m = far - 0.21 * person.amplitude
-    recoil = max(onset, up.end_s - 0.16) + 0.04
+    # Who sees it open from farther off comes to where it will not reach; who is there already goes back at once.
+    recoil = max(swing + 0.26 + person.latency_s, up.end_s - 0.16) + 0.04
     hinged = LEFT if sign > 0 else RIGHT  # the hand on the hinge's side meets the leaf
     last, other = 1 - up.side, up.side
     mirror = {LEFT: 1.0, RIGHT: -1.0}
@@ -44,8 +46,8 @@ def hold_the_door(person: Person, parameters: Parameters) -> Choreography:
         Step(other, recoil, recoil + 0.38, 0.11 * mirror[other], back_m, height_m=0.05, heel=0.15),
         Step(last, recoil + 0.34, recoil + 0.74, 0.11 * mirror[last], back_m + 0.03, height_m=0.05, heel=0.15),
     )
-    touch = parameters["swing_s"] + SWING_S - 0.12
-    push = parameters["swing_s"] + SWING_S + HELD_S
+    touch = swing + SWING_S - 0.12
+    push = swing + SWING_S + HELD_S
     go = max(push - 0.10, recoil + 0.80)
     through = halted(person, walk_on(person, go, back_m, 5, first=other, x_m=-0.05 * sign), x_m=-0.05 * sign)
     # The palm rests on the leaf; the wrist is a hand's length before it.
@@ -81,7 +83,7 @@ def hold_the_door(person: Person, parameters: Parameters) -> Choreography:
         left_hand=hand if hinged == LEFT else spare,
         right_hand=spare if hinged == LEFT else hand,
         reaches=(reach,),
-        notes={"walk_s": start, "onset_s": onset, "touch_s": touch, "push_s": push},
+        notes={"onset_s": recoil, "walk_s": start, "touch_s": touch, "push_s": push},
     )  # fmt: skip
 
 
@@ -159,24 +161,26 @@ TABLE = (
         name="door",
         caption="A door swings open at the person, who stops, steps back, holds it off with a hand and then walks through.",
         comes="object",
-        ranges={"side": EITHER, "distance_m": (2.1, 2.5), "swing_s": (0.85, 1.1)},
+        ranges={"side": EITHER, "distance_m": (1.8, 2.75), "before_s": (-0.4, 0.5)},
+        waits_s=AT_ONCE_S,
         places=("room",),
         arrive=door,
         react=hold_the_door,
     ),
     Encounter(
         name="swinging_bag",
-        caption="Something heavy hangs and swings at the person's head, who raises the hands and sways back in its rhythm.",
+        caption="Somebody lets go of something heavy that hangs and swings at the person's head, who raises the hands and sways back in its rhythm.",
         comes="object",
         ranges={
             "side": EITHER,
-            "release_s": (0.55, 1.0),
+            "release_s": (0.35, 0.8),
             "distance_m": (1.05, 1.2),
             "length_m": (1.35, 1.55),
             "swing": (0.62, 0.74),
             "slant": (0.0, 0.10),
             "radius_m": (0.16, 0.20),
-        },
+        }
+        | WHO,
         places=("room",),
         arrive=swinging,
         react=sway_with_it,

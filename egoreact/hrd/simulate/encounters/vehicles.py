@@ -5,11 +5,11 @@ from egoreact.hrd.simulate.acting.choreography import HANG, Choreography, Hand, 
 from egoreact.hrd.simulate.acting.person import Person
 from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT, Step
 from egoreact.hrd.simulate.arrival import Parameters
-from egoreact.hrd.simulate.encounters.encounter import Encounter
+from egoreact.hrd.simulate.encounters.encounter import AT_ONCE_S, Encounter
 from egoreact.hrd.simulate.encounters.walking import first_foot, halted, walk_on
 from egoreact.hrd.simulate.things.bicycle import bicycle
 from egoreact.hrd.simulate.things.car import CAR_LENGTH_M, car
-from egoreact.hrd.simulate.things.crossing import crossing_car, heard_s
+from egoreact.hrd.simulate.things.crossing import crossing_car, heard_s, pass_s
 from egoreact.hrd.simulate.things.sides import EITHER, side_of
 
 GUARD_LOW = Hand((0.12, -0.12, 0.5), pose.GUARD.elbow)
@@ -46,13 +46,13 @@ def leap_aside(person: Person, parameters: Parameters) -> Choreography:
 
 def wait_at_the_kerb(person: Person, parameters: Parameters) -> Choreography:
     """A car crosses ahead: stop at the kerb, rocked back a little, look after it, and walk on when it is through."""
-    start, first = 0.22 + person.latency_s, first_foot(person)
+    start, first = person.latency_s, first_foot(person)
     stop = parameters["kerb_m"] - 0.14
-    count = 2
+    count = max(2, round((stop - 0.13) / 0.5))
     walk = walk_on(person, start, 0.13, count, first=first, stride_m=(stop - 0.13) / count)
     stand = halted(person, walk, z_m=stop - 0.06)
     onset = max(heard_s(parameters) + 0.25 + person.latency_s, start + 0.3)
-    clear = parameters["pass_s"] + (CAR_LENGTH_M + 0.7) / parameters["speed_m_s"] + 0.10 + person.latency_s
+    clear = pass_s(parameters) + CAR_LENGTH_M / parameters["speed_m_s"] + 0.10 + person.latency_s
     resumed = max(clear, stand.end_s + 0.15)
     on = halted(person, walk_on(person, resumed, stand.end_z_m, 9, first=stand.side))
     halt, sign, far = walk.end_s, side_of(parameters), person.amplitude
@@ -127,10 +127,11 @@ TABLE = (
         name="car_crossing",
         caption="A car crosses the way from one side; the person stops at the kerb, looks after it and walks on once it has passed.",
         comes="vehicle",
-        ranges={"side": EITHER, "kerb_m": (1.1, 1.4), "pass_s": (1.95, 2.25), "speed_m_s": (5.2, 6.4)},
+        ranges={"side": EITHER, "kerb_m": (1.15, 2.25), "late_s": (-0.08, 0.08), "speed_m_s": (6.0, 7.2)},
         places=("street",),
         arrive=crossing_car,
         react=wait_at_the_kerb,
+        waits_s=AT_ONCE_S,  # the car comes later where the kerb is farther off
     ),
     Encounter(
         name="bicycle",
@@ -138,7 +139,7 @@ TABLE = (
         comes="vehicle",
         ranges={
             "side": EITHER,
-            "contact_s": (1.75, 2.2),
+            "contact_s": (1.35, 1.75),
             "speed_m_s": (4.2, 5.4),
             "drift_m_s": (-0.15, 0.15),
             "pass_x_m": (0.05, 0.22),

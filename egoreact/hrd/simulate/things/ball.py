@@ -1,13 +1,16 @@
-"""Balls: one that flies past, one that rolls up, one that is lobbed and caught."""
+"""Balls: one that is thrown past, one that is kicked and rolls up, one that is lobbed and caught."""
+
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float64
 
 from egoreact.hrd.simulate.acting.choreography import Performance
 from egoreact.hrd.simulate.acting.curves import minimum_jerk
-from egoreact.hrd.simulate.acting.kinematics import ARMS, rotation
+from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import BALL, Arrival, Parameters, bright
 from egoreact.hrd.simulate.solids import Mesh, Solid, ellipsoid, poses
+from egoreact.hrd.simulate.things.thrower import between_palms, dressed, kick, throw
 
 BALL_GRAVITY = 3.0
 """m/s²: a light ball, half carried by the air."""
@@ -16,12 +19,13 @@ TOO_FAST_M_S = 3.3
 TRAP_Z_M, CATCH_Z_M = 0.42, 0.36
 """Where a rolling ball is stopped and a lobbed one caught, ahead of where the wearer stood."""
 _UNDER_SOLE_M = 0.10
-_PALM_M = 0.075
-"""From the wrist to the middle of the palm."""
+
+Flight = Callable[[Parameters, np.ndarray], np.ndarray]
+"""Where a ball is, (frames, 3), at moments from its release on."""
 
 
 def ball_path(parameters: Parameters, times_s: np.ndarray) -> Float64[np.ndarray, "frames 3"]:
-    """Thrown from in front; at contact_s it crosses z = 0 at (pass_x_m, pass_y_m). It bounces off the floor behind."""
+    """A flight from time 0; at contact_s it crosses z = 0 at (pass_x_m, pass_y_m). It bounces off the floor behind."""
     contact, radius = parameters["contact_s"], parameters["radius_m"]
     until = times_s - contact
     x = parameters["pass_x_m"] + (parameters["pass_x_m"] - parameters["start_x_m"]) / contact * until
@@ -32,12 +36,12 @@ def ball_path(parameters: Parameters, times_s: np.ndarray) -> Float64[np.ndarray
 
 
 def rolling_path(parameters: Parameters, times_s: np.ndarray) -> Float64[np.ndarray, "frames 3"]:
-    """Rolls along the floor at an even speed, to be at x `pass_x_m` and z `TRAP_Z_M` at contact_s.
+    """Rests until time 0, then rolls along the floor at an even speed, to be at x `pass_x_m` and z `TRAP_Z_M` at contact_s.
 
     A slow one is stopped there by a sole, over the last `_UNDER_SOLE_M`; a fast one rolls on.
     """
     speed, contact = parameters["speed_m_s"], parameters["contact_s"]
-    gone = speed * (times_s - contact)
+    gone = speed * (np.maximum(times_s, 0.0) - contact)
     if speed < TOO_FAST_M_S:
         # Even braking from the moment the sole touches it.
         brake_s = 2 * _UNDER_SOLE_M / speed
@@ -56,45 +60,43 @@ def lob_path(parameters: Parameters, times_s: np.ndarray) -> Float64[np.ndarray,
 
 def ball(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:
     """A thrown ball, spinning."""
-    path = ball_path(parameters, times_s)
+    return _thrown(parameters, ball_path, rng, times_s, spin=(3.0, 6.0))
+
+
+def lobbed_ball(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:
+    return _thrown(parameters, lob_path, rng, times_s, spin=(2.0, 4.0))
+
+
+def _thrown(
+    parameters: Parameters, flight: Flight, rng: np.random.Generator, times_s: np.ndarray, spin: tuple[float, float]
+) -> Arrival:
+    """The ball is the first of the solids, whoever throws it comes after."""
+    release = flight(parameters, np.array([0.0, 1e-3]))
+    body, path = throw(parameters, flight(parameters, times_s), release[0], np.diff(release, axis=0)[0] / 1e-3, times_s)
     mesh = _striped(parameters["radius_m"], rng)
-    spin = rng.uniform(3.0, 6.0) * times_s + rng.uniform(0, 6.28)
-    turns = rotation(0.6, -spin, rng.uniform(-0.6, 0.6))
-    return Arrival([Solid(mesh, poses(path, turns), BALL, gloss=0.25, name="ball")], path)
+    turned = rng.uniform(*spin) * np.maximum(times_s, 0.0) + rng.uniform(0, 6.28)
+    turns = rotation(rng.uniform(-0.6, 0.6), -turned, rng.uniform(-0.6, 0.6))
+    flying = Solid(mesh, poses(path, turns), BALL, gloss=0.25, name="ball")
+    return Arrival([flying, *dressed(body, parameters, rng)], path)
 
 
 def rolling_ball(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:
     """It turns as far as it rolls."""
     path = rolling_path(parameters, times_s)
+    rest, touched = rolling_path(parameters, np.array([0.0, 1e-3]))
     mesh = _striped(parameters["radius_m"], rng)
-    ahead = np.arctan2(*(path[1] - path[0])[[0, 2]])
-    rolled = np.linalg.norm(path - path[0], axis=1) / parameters["radius_m"]
-    turns = rotation(float(ahead)) @ rotation(0.0, rolled + rng.uniform(0, 6.28)) @ rotation(0.0, 0.0, np.pi / 2)
-    return Arrival([Solid(mesh, poses(path, turns), BALL, gloss=0.25, name="ball")], path)
-
-
-def lobbed_ball(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:
-    path = lob_path(parameters, times_s)
-    spin = rng.uniform(2.0, 4.0) * times_s + rng.uniform(0, 6.28)
-    turns = rotation(rng.uniform(-0.5, 0.5), -spin, rng.uniform(-0.6, 0.6))
-    mesh = _striped(parameters["radius_m"], rng)
-    return Arrival([Solid(mesh, poses(path, turns), BALL, gloss=0.25, name="ball")], path)
-
-
-def between_palms(performance: Performance) -> Float64[np.ndarray, "frames 3"]:
-    """Where a ball is that both hands hold."""
-    joints = performance.joints_m
-    palms = [
-        wrist + _PALM_M * (wrist - elbow) / np.linalg.norm(wrist - elbow, axis=-1, keepdims=True)
-        for wrist, elbow in ((joints[:, w], joints[:, e]) for _, _, e, w in ARMS)
-    ]
-    return 0.5 * (palms[0] + palms[1])
+    ahead = float(np.arctan2(*(touched - rest)[[0, 2]]))
+    rolled = np.linalg.norm(path - rest, axis=1) / parameters["radius_m"]
+    turns = rotation(ahead) @ rotation(0.0, rolled + rng.uniform(0, 6.28)) @ rotation(0.0, 0.0, np.pi / 2)
+    rolling = Solid(mesh, poses(path, turns), BALL, gloss=0.25, name="ball")
+    body = kick(parameters, rest, ahead, times_s)
+    return Arrival([rolling, *dressed(body, parameters, rng)], path)
 
 
 def held_ball(arrival: Arrival, performance: Performance, parameters: Parameters, times_s: np.ndarray) -> Arrival:
     """From contact_s on the ball is in the hands: carried with them, turned with the chest."""
-    (flying,) = arrival.solids
-    hands, chest = between_palms(performance), performance.body.chest_rotation
+    flying, *thrower = arrival.solids
+    hands, chest = between_palms(performance.joints_m), performance.body.chest_rotation
     caught = np.flatnonzero(times_s >= parameters["contact_s"])
     if not len(caught):
         return arrival
@@ -105,7 +107,8 @@ def held_ball(arrival: Arrival, performance: Performance, parameters: Parameters
     T = flying.T_world_solid.astype(np.float64)
     turns = T[:, :3, :3].copy()
     turns[first:] = chest[first:] @ chest[first].T @ turns[first]
-    return Arrival([Solid(flying.mesh, poses(path, turns), BALL, gloss=flying.gloss, name=flying.name)], path)
+    caught_ball = Solid(flying.mesh, poses(path, turns), BALL, gloss=flying.gloss, name=flying.name)
+    return Arrival([caught_ball, *thrower], path)
 
 
 def _striped(radius_m: float, rng: np.random.Generator) -> Mesh:

@@ -11,7 +11,9 @@ _BEAK: Colour = (0.75, 0.42, 0.05)
 
 
 def bird_path(parameters: Parameters, times_s: np.ndarray) -> np.ndarray:
-    """(frames, 3) m: down from ahead, at contact_s where a standing head is, up again behind and away to the side it came for."""
+    """(frames, 3) m: down from ahead, at contact_s where a standing head is, up again behind, and away along the street on the
+    side it came for.
+    """
     p = parameters
     to_go = 1.0 - times_s / p["contact_s"]
     side = float(np.sign(p["pass_x_m"]))
@@ -19,10 +21,11 @@ def bird_path(parameters: Parameters, times_s: np.ndarray) -> np.ndarray:
     x = (
         p["pass_x_m"]
         + (p["start_x_m"] - p["pass_x_m"]) * np.maximum(to_go, 0.0)
-        + side * (0.5 * after + 4.5 * after**2)
+        + side * 4.2 * -np.expm1(-0.12 * after - 1.07 * after**2)
     )
     y = p["pass_y_m"] + (p["start_y_m"] - p["pass_y_m"]) * np.where(to_go > 0, to_go**2, 0.8 * to_go**2)
-    z = p["distance_m"] * np.where(to_go > 0, to_go, 0.45 * np.expm1(-after / 0.45))
+    behind = 0.65 * 0.45 * np.expm1(-after / 0.45) - 0.35 * after
+    z = p["distance_m"] * np.where(to_go > 0, to_go, behind)
     return np.stack([x, y, z], axis=-1)
 
 

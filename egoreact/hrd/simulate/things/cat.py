@@ -14,20 +14,45 @@ HALF_LENGTH_M = 0.24
 """From the middle of a cat of size 1 to its nose, or to where the tail begins."""
 
 
+_OBLIQUE = (0.35, 0.76)
+"""How far across and how far ahead each metre leads on its way to where it crosses, and from there."""
+_STOP_SHORT_M, _STRIDE_M, PACE_S = 0.36, 0.52, 0.52
+"""Of who walks up to it: how far before its line they stop, and their steps."""
+
+
+def short_m(parameters: Parameters) -> float:
+    """Where the feet of a walker who stops short of it stand."""
+    return parameters["cross_m"] - _STOP_SHORT_M
+
+
+def strides_to(parameters: Parameters) -> int:
+    """After how many strides that is."""
+    return max(1, round((short_m(parameters) - 0.13) / _STRIDE_M))
+
+
+def cross_s(parameters: Parameters) -> float:
+    """When it is before the feet: late_s after somebody who walks as people do on average has come there."""
+    return PACE_S * strides_to(parameters) + parameters["late_s"]
+
+
 def cat_path(parameters: Parameters, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(frames, 3) m of the cat's middle on the floor and (frames,) m/s: at a trot, with a look up before the wearer's feet.
 
-    It crosses from the side that `side` names, left where positive, and is before the feet at cross_s.
+    It comes obliquely from ahead, crosses from the side that `side` names, left where positive, and is before the feet at
+    cross_s.
     """
     p = parameters
     side = float(np.sign(p["side"]))
-    late = times_s - p["cross_s"]
+    late = times_s - cross_s(p)
     # Slower by up to half where it is in the way.
     dwell = 0.32 * np.tanh(late / 0.5)
     along = p["speed_m_s"] * (late - dwell)
     speed = p["speed_m_s"] * (1.0 - 0.64 / np.cosh(np.clip(late / 0.5, -20, 20)) ** 2)
     drift = 0.12 * np.sin(1.3 * late)
-    return np.stack([-side * along, np.zeros_like(late), p["cross_m"] + drift * np.abs(late) / 2.0], axis=-1), speed
+    before, after = (0.35 * np.logaddexp(0.0, (sign * along - 1.2) / 0.35) for sign in (-1.0, 1.0))
+    x = along + (1.0 - _OBLIQUE[0]) * (before - after)
+    z = p["cross_m"] + _OBLIQUE[1] * (before + after) + drift * np.abs(late) / 2.0
+    return np.stack([-side * x, np.zeros_like(late), z], axis=-1), speed
 
 
 def cat(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:
@@ -53,7 +78,7 @@ def cat(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -
     neck = moved(limb(0.10 * k, 0.05 * k, 0.042 * k, coat), (0, 0.02 * k, 0.13 * k), rotation(0.0, 0.9))
     solids.append(Solid(neck, poses(centre, back), ANIMAL, name="neck"))
     # In the way it turns the head towards who stands there, and up.
-    look = np.exp(-(((times_s - parameters["cross_s"]) / 0.5) ** 2))
+    look = np.exp(-(((times_s - cross_s(parameters)) / 0.5) ** 2))
     to_wearer = -float(np.sign(parameters["side"])) * 0.9 * look
     head_turn = back @ rotation(-to_wearer, -0.35 * look + 0.05 * np.sin(2 * stride))
     solids.append(Solid(_head(coat, dark, k), poses(at((0, 0.10, 0.215)), head_turn), ANIMAL, name="head"))

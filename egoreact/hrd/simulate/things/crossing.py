@@ -15,14 +15,19 @@ GATE_M = 5.15
 _ROAD_M, _SHEET_M = 2.8, 0.004
 
 
+def pass_s(parameters: Parameters) -> float:
+    """When it crosses the walker's way: by the time they would be there, the farther off the kerb the later."""
+    return 0.20 + 1.05 * parameters["kerb_m"] + parameters["late_s"]
+
+
 def crossing_path(parameters: Parameters, times_s: np.ndarray) -> Float64[np.ndarray, " frames"]:
     """x (m) of the car's front bumper, even speed: at pass_s it is where the walker's way crosses."""
-    return -side_of(parameters) * parameters["speed_m_s"] * (times_s - parameters["pass_s"])
+    return -side_of(parameters) * parameters["speed_m_s"] * (times_s - pass_s(parameters))
 
 
 def heard_s(parameters: Parameters) -> float:
     """When the car has come out of its gateway far enough to be seen; it is heard a little before."""
-    return parameters["pass_s"] - (GATE_M + 0.3) / parameters["speed_m_s"] - 0.25
+    return pass_s(parameters) - (GATE_M + 0.3) / parameters["speed_m_s"] - 0.25
 
 
 def crossing_car(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:

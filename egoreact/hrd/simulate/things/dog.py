@@ -10,15 +10,20 @@ from egoreact.motion.skeleton import FPS
 
 _COATS: tuple[Colour, ...] = ((0.42, 0.24, 0.10), (0.10, 0.08, 0.07), (0.62, 0.48, 0.30), (0.35, 0.33, 0.31))
 
+_SETS_OFF_S = 0.5
+"""How long it takes to its full speed."""
+
 
 def dog_path(parameters: Parameters, times_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """z (m) and speed (m/s): running from the clip's start, slowing evenly to a stop at stop_m."""
+    """z (m) and speed (m/s): it sets off from where it stood, runs from time 0 on, slows evenly to a stop at stop_m."""
     run, slow = parameters["speed_m_s"], parameters["slow_m_s2"]
     braking_s, braking_m = run / slow, run**2 / (2 * slow)
     begin = (parameters["distance_m"] - parameters["stop_m"] - braking_m) / run
     late = np.clip(times_s - begin, 0.0, braking_s)
-    gone = run * np.minimum(times_s, begin) + run * late - 0.5 * slow * late**2
-    return parameters["distance_m"] - gone, run - slow * late
+    early = np.clip(times_s / _SETS_OFF_S + 1.0, 0.0, 1.0)  # of its speed before time 0
+    gone = run * np.clip(times_s, 0.0, begin) + run * late - 0.5 * slow * late**2
+    gone -= 0.5 * run * _SETS_OFF_S * (1.0 - early**2)
+    return parameters["distance_m"] - gone, run * early - slow * late
 
 
 def dog(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:

@@ -14,6 +14,10 @@ LEAF_M, HINGE_M = 0.92, 0.46
 SWING_S, STOPPED, WIDE_OPEN = 1.0, np.radians(72.0), np.radians(104.0)
 """How long it takes to where a hand stops it; how far it is open there, and once it is pushed on."""
 HELD_S, PUSH_S = 0.30, 0.75
+HALT_M = 0.98
+"""How far before it people stop."""
+_WALKED_TO_M, _WALKED_M_S = HALT_M + 0.13, 1.04
+"""What is left of the way for feet that stood 0.13 m ahead of their owner, and how fast people walk it."""
 _HIGH_M, _WALL_M = 2.06, 0.14
 _LEAVES: tuple[Colour, ...] = (
     (0.36, 0.20, 0.10),
@@ -24,10 +28,16 @@ _LEAVES: tuple[Colour, ...] = (
 )
 
 
+def swings_s(parameters: Parameters) -> float:
+    """When it begins to open: before_s before who walks up to it at an average speed stands before it."""
+    return (parameters["distance_m"] - _WALKED_TO_M) / _WALKED_M_S - parameters["before_s"]
+
+
 def door_angle(parameters: Parameters, times_s: np.ndarray) -> Float64[np.ndarray, " frames"]:
-    """Radians from shut: from swing_s on it is pushed open from behind, a hand stops it, holds it and pushes it on."""
-    opened = minimum_jerk((times_s - parameters["swing_s"]) / SWING_S)
-    pushed = minimum_jerk((times_s - parameters["swing_s"] - SWING_S - HELD_S) / PUSH_S)
+    """Radians from shut: from `swings_s` on it is pushed open from behind, a hand stops it, holds it and pushes it on."""
+    late = times_s - swings_s(parameters)
+    opened = minimum_jerk(late / SWING_S)
+    pushed = minimum_jerk((late - SWING_S - HELD_S) / PUSH_S)
     return STOPPED * opened + (WIDE_OPEN - STOPPED) * pushed
 
 

@@ -15,11 +15,14 @@ _FACE_M = (0.0, 1.58, 0.46)
 
 
 def insect_path(parameters: Parameters, times_s: np.ndarray) -> np.ndarray:
-    """(frames, 3) m: from ahead to the face by come_s, then round and round before it, wider as it is swatted at."""
+    """(frames, 3) m: about a place ahead until 0, at the face by come_s, then round and round it, wider as it is swatted at."""
     p = parameters
     side = float(np.sign(p["side"]))
     here = minimum_jerk(times_s / p["come_s"])[:, None]
-    start = np.array([side * p["start_x_m"], p["start_y_m"], p["distance_m"]])
+    wander = np.stack(
+        [0.20 * np.sin(3.5 * times_s), 0.10 * np.sin(5.1 * times_s + 1.0), 0.15 * np.sin(2.7 * times_s)], axis=-1
+    )
+    start = np.array([side * p["start_x_m"], p["start_y_m"], p["distance_m"]]) + wander
     late = times_s - p["come_s"]
     turn = 2 * np.pi * p["turns_hz"] * late * side
     wide = 0.13 + 0.05 * np.sin(1.7 * late) + 0.07 * minimum_jerk((late - 0.5) / 0.8)

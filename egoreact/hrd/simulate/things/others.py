@@ -28,11 +28,16 @@ def _high_waving(hello_s: float, waves: int) -> tuple[HandKey, ...]:
 # Somebody far away.
 
 
+_WALKED_S = 1.0
+"""Who waves later than this stands still before it: farther off there may be a wall."""
+
+
 def far_waver(p: Parameters, times_s: np.ndarray) -> Body:
-    """Walks, stops where the wave begins, and waves over their head."""
+    """Walks, stops before or where the wave begins, and waves over their head."""
     person, heading = somebody(p), p["from_rad"] + np.pi
     there = Spot(0.0, 0.0, p["from_rad"]).ahead(p["far_m"])
-    way = way_to(person, Spot(there.x_m, there.z_m, heading), 1.15 * p["hello_s"], 1.15)
+    walked_s = min(p["hello_s"], _WALKED_S)
+    way = way_to(person, Spot(there.x_m, there.z_m, heading), 1.15 * walked_s, 1.15)
     return performed(
         person, way.spot, Choreography(steps=way.steps, right_hand=_high_waving(p["hello_s"] - 0.2, 24)), times_s
     )
@@ -52,18 +57,21 @@ def child_way(p: Parameters) -> Way:
 
 
 def running_child(p: Parameters, times_s: np.ndarray) -> Body:
-    """Runs up with bent arms, stops and lifts the arms."""
+    """Stands at first, runs up with bent arms, stops and lifts the arms."""
     way = child_way(p)
-    end = way.arrived_s
+    begin, end = way.steps[0].lift_s, way.arrived_s
     fore = Hand((0.04, -0.62, 0.42), (0.4, -0.3, -0.9))
-    arms: tuple[HandKey, ...] = ((0.0, fore), (end - 0.5, fore), (end + 0.05, LIFTED), (end + 4.0, LIFTED))
+    arms: tuple[HandKey, ...] = ((begin, HANG), (begin + 0.3, fore), (end - 0.5, fore), (end + 0.05, LIFTED))
     choreography = Choreography(
         steps=way.steps,
-        spine=((0.0, (0.0, 0.14, 0.0)), (end - 0.3, (0.0, 0.14, 0.0)), (end + 0.3, (0.0, -0.06, 0.0))),
+        spine=(
+            (begin, (0.0, 0.02, 0.0)), (begin + 0.3, (0.0, 0.14, 0.0)), (end - 0.3, (0.0, 0.14, 0.0)),
+            (end + 0.3, (0.0, -0.06, 0.0)),
+        ),
         left_hand=arms,
         right_hand=arms,
         arm_swing=1.6,
-    )
+    )  # fmt: skip
     return performed(somebody(p), way.spot, choreography, times_s, (0.0, 1.2, 0.1))
 
 
@@ -120,24 +128,30 @@ class Passing:
     speed_m_s: float
 
 
-CROWD_START_S, CROWD_PACE_S, CROWD_STRIDE_M = 0.25, 0.54, 0.46
-ASIDE_M, ASIDE_S = 0.60, 1.85
-"""How far the wearer gives way to the one who comes straight at them, and when that begins."""
-_LANES = ((1.35, -0.76), (1.95, 0.84), (2.95, -0.20), (3.35, 1.40), (3.60, -0.44))
+CROWD_PACE_S, CROWD_STRIDE_M = 0.54, 0.46
+ASIDE_M = 0.60
+"""How far the wearer gives way to the one who comes straight at them."""
+_LANES = ((0.0, -0.76), (0.6, 0.84), (1.6, -0.20), (2.0, 1.40), (2.25, -0.44))
+"""How much later than the first each one passes, s, and where, m."""
 
 
 def crowd_passings(p: Parameters) -> list[Passing]:
     """Those who come, in the order in which they pass: three to five."""
     count = int(p["people"])
     return [
-        Passing(moment, lane, p["speed_m_s"] * (1.0 + 0.05 * ((k * 7) % 5 - 2)))
-        for k, (moment, lane) in enumerate(_LANES[:count])
+        Passing(p["first_s"] + later_s, lane, p["speed_m_s"] * (1.0 + 0.05 * ((k * 7) % 5 - 2)))
+        for k, (later_s, lane) in enumerate(_LANES[:count])
     ]
+
+
+def aside_s(p: Parameters) -> float:
+    """When the wearer begins to give way."""
+    return p["first_s"] + 0.5
 
 
 def wearer_z_m(moment_s: float) -> float:
     """About how far the wearer has walked."""
-    return max(moment_s - CROWD_START_S - 0.55, 0.0) * CROWD_STRIDE_M / CROWD_PACE_S
+    return max(moment_s - 0.55, 0.0) * CROWD_STRIDE_M / CROWD_PACE_S
 
 
 def crowd_bodies(p: Parameters, times_s: np.ndarray) -> list[Body]:

@@ -1,17 +1,23 @@
-"""What hangs and swings at somebody: a punching bag on its chain, a lamp on its cord."""
+"""What hangs and swings at somebody: a punching bag on its chain, a lamp on its cord, and who holds it until it is let go."""
 
 import numpy as np
 from jaxtyping import Float64
 
-from egoreact.hrd.simulate.acting.kinematics import rotation
-from egoreact.hrd.simulate.arrival import OBJECT, Arrival, Parameters, bright
+from egoreact.hrd.simulate.acting.choreography import GUARD, HANG, Choreography, HandKey
+from egoreact.hrd.simulate.acting.kinematics import Body, rotation
+from egoreact.hrd.simulate.acting.steps import LEFT, RIGHT
+from egoreact.hrd.simulate.arrival import OBJECT, PERSON, Arrival, Parameters, bright
+from egoreact.hrd.simulate.figures.dress import dress, sample_clothes
 from egoreact.hrd.simulate.solids import Mesh, Solid, joined, lathe, limb, moved, poses
 from egoreact.hrd.simulate.things.sides import side_of
+from egoreact.hrd.simulate.things.somebody import Spot, performed, reach_to, somebody
 
 PIVOT_M = 2.88
 """Height of what it hangs from."""
 BAG_LENGTH_M = 0.95
 _GRAVITY, _DAMPING = 9.81, 0.10
+_HELD_BELOW_M, _GRIPPED, _ARMS_M = 0.26, 0.6, 0.42
+"""Where a bag is held, from its middle; how far behind what hangs the palms are, of its radius; from them to the spine."""
 
 
 def period_s(parameters: Parameters) -> float:
@@ -45,10 +51,38 @@ def pendulum_path(parameters: Parameters, times_s: np.ndarray) -> Float64[np.nda
 def swinging(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:
     turns = pendulum_turns(parameters, times_s)
     pivot = np.tile([0.0, PIVOT_M, parameters["distance_m"]], (len(times_s), 1))
-    mesh = _bag(parameters, rng) if rng.random() < 0.6 else _lamp(parameters, rng)
-    return Arrival(
-        [Solid(mesh, poses(pivot, turns), OBJECT, gloss=0.15, name="pendulum")], pendulum_path(parameters, times_s)
+    is_bag = rng.random() < 0.6
+    mesh = _bag(parameters, rng) if is_bag else _lamp(parameters, rng)
+    hung = Solid(mesh, poses(pivot, turns), OBJECT, gloss=0.15, name="pendulum")
+    body = holder(parameters, _HELD_BELOW_M if is_bag else 0.0, times_s)
+    dressed = dress(body, sample_clothes(rng), PERSON, somebody(parameters).height_scale)
+    return Arrival([hung, *dressed], pendulum_path(parameters, times_s))
+
+
+def holder(parameters: Parameters, below_m: float, times_s: np.ndarray) -> Body:
+    """Somebody beyond it with their palms at its sides, below_m below its middle, who opens their hands at release_s."""
+    person, release, radius = somebody(parameters), parameters["release_s"], parameters["radius_m"]
+    plane = rotation(side_of(parameters) * parameters["slant"])
+    turn = pendulum_turns(parameters, np.array([release]))[0]
+    aside, ahead = plane[:, 0], plane[:, 2]
+    beyond = turn @ ahead  # out of what hangs there, away from the wearer
+    middle = pendulum_path(parameters, np.array([release]))[0] - below_m * turn[:, 1]
+    grip = middle + _GRIPPED * radius * beyond
+    spot = Spot(grip[0], grip[2], float(np.arctan2(-ahead[0], -ahead[2]))).ahead(-_ARMS_M)
+    reaches = []
+    for side, sign in ((LEFT, -1.0), (RIGHT, 1.0)):  # they face the wearer
+        held = grip + sign * np.sqrt(1.0 - _GRIPPED**2) * radius * aside
+        opened = held + 0.12 * (sign * aside + beyond)
+        at_m = ((release - 0.10, held), (release + 0.25, opened))
+        reaches.append(reach_to(side, spot, at_m, ((release + 0.25, 1.0), (release + 0.9, 0.0))))
+    hands: tuple[HandKey, ...] = ((release + 0.2, GUARD), (release + 0.9, HANG))
+    choreography = Choreography(
+        spine=((release, (0.0, 0.10, 0.0)), (release + 0.7, (0.0, 0.02, 0.0))),
+        left_hand=hands,
+        right_hand=hands,
+        reaches=tuple(reaches),
     )
+    return performed(person, spot, choreography, times_s)
 
 
 def _bag(parameters: Parameters, rng: np.random.Generator) -> Mesh:

@@ -12,6 +12,8 @@ from egoreact.hrd.simulate.things.tumbling import tipping, tumble
 SLIDES_S = 0.5
 """How long the box slides before it tips."""
 _BEGUN, _LET_GO = 0.05, 0.85
+_KNOCKED = 0.022
+"""How far the rack is rocked, radians."""
 _CARDBOARDS: tuple[Colour, ...] = ((0.42, 0.27, 0.13), (0.50, 0.35, 0.19), (0.36, 0.22, 0.11))
 _METALS: tuple[Colour, ...] = ((0.10, 0.20, 0.42), (0.55, 0.25, 0.05), (0.30, 0.31, 0.33))
 
@@ -48,12 +50,18 @@ def falling_box(parameters: Parameters, rng: np.random.Generator, times_s: np.nd
     at = np.stack([np.full(frames, parameters["x_m"]), path[:, 1], path[:, 0]], axis=-1)
     carton = _carton((wide, 2 * half[1], 2 * half[0]), _CARDBOARDS[rng.integers(len(_CARDBOARDS))])
     solids = [Solid(carton, poses(at, rotation(0.0, -path[:, 2])), OBJECT, name="box")]
-    on_floor = poses(still(frames, (0.0, 0.0, parameters["edge_m"])), np.eye(3))
+    on_floor = poses(still(frames, (0.0, 0.0, parameters["edge_m"])), rotation(0.0, -_rocking(parameters, times_s)))
     solids.append(Solid(_rack(parameters, rng), on_floor, STATIC, shadow=False, name="rack"))
     # Nobody looks up before it moves.
     drawn = minimum_jerk((times_s - parameters["tip_s"] + SLIDES_S) / 0.3)[:, None]
     straight = np.array([0.0, 1.45, parameters["edge_m"] + 1.0])
     return Arrival(solids, straight + drawn * (at - straight))
+
+
+def _rocking(parameters: Parameters, times_s: np.ndarray) -> Float64[np.ndarray, " frames"]:
+    """Radians towards the wearer: what sets the box sliding is a knock against the rack from behind."""
+    late = np.maximum(times_s - parameters["tip_s"] + SLIDES_S, 0.0)
+    return _KNOCKED * np.exp(-late / 0.22) * np.sin(2 * np.pi * 2.2 * late)
 
 
 def _carton(size_m: tuple[float, float, float], colour: Colour) -> Mesh:

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from egoreact.hrd.simulate.acting.choreography import Performance
+from egoreact.hrd.simulate.acting.curves import minimum_jerk
 from egoreact.hrd.simulate.acting.kinematics import rotation
 from egoreact.hrd.simulate.arrival import BRIGHT, OBJECT, Arrival, Parameters
 from egoreact.hrd.simulate.solids import Colour, Mesh, Solid, box, ellipsoid, joined, lathe, moved, poses
@@ -11,31 +12,38 @@ from egoreact.motion.skeleton import PARENTS
 
 THINGS, SIZE_M = 24, 0.055
 """How many, and about how large, half across."""
-_GRAVITY, _RESTITUTION, _FROM_M, _ONE_AFTER_ANOTHER_S = 9.81, 0.34, 5.0, 2.3
+_GRAVITY, _RESTITUTION, _ONE_AFTER_ANOTHER_S = 9.81, 0.42, 2.3
+_FALL_M_S, _EYES_M = 7.5, 1.6
+_UP_S = 0.2
+"""How fast what falls draws the eyes up."""
 _AHEAD = 5
 """The first fall ahead, where they are seen."""
 
 
 def drop_path(
-    start_m: np.ndarray, drift_m_s: np.ndarray, falls_s: float, times_s: np.ndarray
+    lands_m: np.ndarray, drift_m_s: np.ndarray, lands_s: float, times_s: np.ndarray
 ) -> Float64[np.ndarray, "frames 3"]:
-    """Falls from rest, bounces lower and lower with its drift, and lies still; under the floor before it is there."""
-    late = times_s - falls_s
-    down = np.sqrt(2 * (start_m[1] - SIZE_M) / _GRAVITY)
-    height = np.where(late < down, start_m[1] - 0.5 * _GRAVITY * late**2, SIZE_M)
-    moved_s = np.clip(late, 0.0, down)
-    begin, speed = down, _RESTITUTION * _GRAVITY * down
+    """Falls straight down from high up, as fast as the air lets it, bounces lower and lower with its drift, and lies still.
+
+    Args:
+        lands_m: (2,) x, z of where it strikes the floor first.
+        drift_m_s: (2,) along x and z, once it has.
+        lands_s: when it does.
+        times_s: of the frames.
+    """
+    late = times_s - lands_s
+    height = SIZE_M + _FALL_M_S * np.maximum(-late, 0.0)
+    moved_s = np.zeros_like(late)
+    begin, speed = 0.0, _RESTITUTION * _FALL_M_S
     slower = 0.6
     for bounce in range(4):
         lasts = 2 * speed / _GRAVITY
         inside = np.clip(late - begin, 0.0, lasts)
-        height = height + np.where(late < begin + lasts, speed * inside - 0.5 * _GRAVITY * inside**2, 0.0)
+        height = height + speed * inside - 0.5 * _GRAVITY * inside**2
         moved_s = moved_s + slower**bounce * 1.6 * inside
         begin, speed = begin + lasts, speed * _RESTITUTION
-    away = start_m[None, ::2] + drift_m_s[None] * moved_s[:, None]
-    path = np.stack([away[:, 0], height, away[:, 1]], axis=-1)
-    path[late < 0.0] = (0.0, -30.0, 0.0)
-    return path
+    away = lands_m + drift_m_s * moved_s[:, None]
+    return np.stack([away[:, 0], height, away[:, 1]], axis=-1)
 
 
 def rain(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) -> Arrival:
@@ -43,21 +51,23 @@ def rain(parameters: Parameters, rng: np.random.Generator, times_s: np.ndarray) 
     solids = []
     for k in range(THINGS):
         if k < _AHEAD:
-            spot = np.array([rng.uniform(-0.9, 0.9), _FROM_M, rng.uniform(1.2, 2.3)])
+            spot = np.array([rng.uniform(-0.9, 0.9), rng.uniform(1.2, 2.3)])
             wait = k * 0.07
         else:
             wide, near, deep = (1.6, -0.3, 2.8) if k % 3 else (0.5, -0.4, 0.6)  # some where people stood
-            spot = np.array([rng.uniform(-wide, wide), _FROM_M, rng.uniform(near, deep)])
+            spot = np.array([rng.uniform(-wide, wide), rng.uniform(near, deep)])
             wait = 0.35 + _ONE_AFTER_ANOTHER_S * (k - _AHEAD) / (THINGS - _AHEAD) + rng.uniform(0, 0.1)
-        hits = np.sqrt(2 * (_FROM_M - 1.6) / _GRAVITY)  # first_s is when the first is as low as the eyes
-        path = drop_path(spot, rng.uniform(-0.35, 0.35, 2), parameters["first_s"] - hits + wait, times_s)
+        from_eyes = (_EYES_M - SIZE_M) / _FALL_M_S  # first_s is when the first is as low as the eyes
+        path = drop_path(spot, rng.uniform(-0.35, 0.35, 2), parameters["first_s"] + from_eyes + wait, times_s)
         spin = rng.uniform(-6.0, 6.0) * np.cumsum(
             np.linalg.norm(np.diff(path, axis=0, prepend=path[:1]), axis=1).clip(0, 0.3)
         )
         turns = rotation(rng.uniform(0, 6.28), spin, 0.7 * spin)
         solids.append(Solid(_thing(rng), poses(path, turns), OBJECT, name="drop"))
     watched = np.tile([0.0, 1.5, 1.8], (len(times_s), 1))
-    watched[:, 1] += 0.9 * np.exp(-np.maximum(times_s - parameters["first_s"], 0.0) / 0.5)
+    # Nobody looks up before the first comes into view.
+    late = times_s - parameters["first_s"]
+    watched[:, 1] += 0.9 * minimum_jerk(late / _UP_S) * np.exp(-np.maximum(late - _UP_S, 0.0) / 0.5)
     return Arrival(solids, watched)
 
 

@@ -7,20 +7,27 @@ from functools import cache
 import numpy as np
 import pytest
 
+from egoreact.hrd.clip import SEGMENTATION_CLASSES
 from egoreact.hrd.simulate import ENCOUNTERS, SimulatorConfig
 from egoreact.hrd.simulate.acting.choreography import PALM_M, perform
 from egoreact.hrd.simulate.acting.kinematics import Body
+from egoreact.hrd.simulate.arrival import STATIC
 from egoreact.hrd.simulate.simulate import Staged, stage
 from egoreact.hrd.simulate.things import meetings, others
 from egoreact.hrd.simulate.things.bird import bird_path
-from egoreact.hrd.simulate.things.cat import HALF_LENGTH_M, cat_path
+from egoreact.hrd.simulate.things.cat import HALF_LENGTH_M, cat_path, cross_s
+from egoreact.hrd.simulate.things.crossing import heard_s
 from egoreact.hrd.simulate.things.insect import insect_path
 from egoreact.hrd.simulate.things.somebody import Spot, somebody, way_to
 from egoreact.motion.skeleton import FPS, HEAD, NUM_JOINTS, PARENTS
 
-CONFIG = SimulatorConfig(own_body=False)
-TIMES_S = np.arange(CONFIG.frames) / FPS
+CONFIG = SimulatorConfig(frames=105, own_body=False)
+"""Longer than clips are by default, so that all of the story is in it, however long it waited to begin."""
 SEEDS = range(5)
+KINDS = (
+    "wave", "crowd", "child", "call_from_behind", "handshake", "high_five", "hug", "push", "cat", "bird", "insect", "bicycle",
+    "car_crossing",
+)  # fmt: skip
 TRUNK, LEGS, ARMS = (3, 6, 9, 12, 15), (4, 5, 7, 8, 10, 11), (18, 19, 20, 21)
 WHOLE = tuple(range(1, NUM_JOINTS))
 LEFT, RIGHT = 0, 1
@@ -38,8 +45,18 @@ def staged(category: str, seed: int) -> Staged:
     return stage(CONFIG, category, seed)
 
 
-def at(moment_s: float) -> int:
-    return round(moment_s * FPS)
+def at(clip: Staged, moment_s: float) -> int:
+    """The frame of a moment of the encounter."""
+    return round((moment_s + clip.begins_s) * FPS)
+
+
+def in_sight(clip: Staged, frame: int) -> bool:
+    """Whether the middle of some part of what comes is within the picture."""
+    segment = SEGMENTATION_CLASSES.index(clip.encounter.comes)
+    parts = np.stack([solid.T_world_solid[frame, :3, 3] for solid in clip.arrival.solids if solid.segment == segment])
+    T = clip.T_world_camera[frame]
+    x, y, z = ((parts - T[:3, 3]) @ T[:3, :3]).T
+    return bool(((z > 0) & (np.abs(x) < z) & (np.abs(y) < z)).any())  # 90 degrees wide and high
 
 
 def palm(joints_m: np.ndarray, side: int, scale: float) -> np.ndarray:
@@ -59,9 +76,43 @@ def gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.linalg.norm(a[:, :, None] - b[:, None], axis=-1).min(axis=(1, 2))
 
 
-def both(kind: str, seed: int, times_s: np.ndarray = TIMES_S) -> tuple[Staged, np.ndarray, np.ndarray]:
+def both(kind: str, seed: int) -> tuple[Staged, np.ndarray, np.ndarray]:
     clip = staged(kind, seed)
-    return clip, clip.performance.joints_m, MEETINGS[kind](clip.parameters, times_s).joints_m
+    return clip, clip.performance.joints_m, MEETINGS[kind](clip.parameters, clip.times_s).joints_m
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_not_the_clock_but_what_comes_tells_the_moment(kind: str) -> None:
+    clips = [staged(kind, seed) for seed in range(16)]
+    onsets_s = [clip.notes["onset_s"] + clip.begins_s for clip in clips]
+    assert np.ptp(onsets_s) > 0.9
+    assert max(onsets_s) < 3.2  # most of what is done about it is in a clip of 4 s
+    for clip in clips:
+        first_s = min(clip.notes["onset_s"], clip.notes.get("walk_s", np.inf))
+        before = clip.performance.joints_m[: max(at(clip, first_s) - 2, 0)]
+        assert np.linalg.norm(before - before[:1], axis=-1).max(initial=0.0) < 0.08  # people sway and breathe
+        assert clip.begins_s > 0.0 or abs(clip.notes["walk_s"]) < 0.1  # nothing prompts who walks from the first
+        if kind == "car_crossing":
+            assert clip.notes["onset_s"] > heard_s(clip.parameters)
+        else:
+            assert in_sight(clip, at(clip, first_s if clip.begins_s else clip.notes["onset_s"]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_comes_is_on_its_way_or_waits_before(kind: str) -> None:
+    encounter = ENCOUNTERS[kind]
+    times_s = np.arange(-encounter.waits_s[1], 2.0, 1 / FPS)
+    for seed in SEEDS:
+        arrival = encounter.arrive(staged(kind, seed).parameters, np.random.default_rng(seed), times_s)
+        paths_m = np.stack(
+            [solid.T_world_solid[:, :3, 3] for solid in arrival.solids if solid.segment > STATIC], axis=1
+        )
+        assert np.isfinite(paths_m).all() and np.isfinite(arrival.watched_m).all()
+        assert np.linalg.norm(np.diff(paths_m, axis=0), axis=-1).max() * FPS < 9.0  # nothing jumps
+        assert paths_m[..., 1].min() > -0.05
+        if "room" in encounter.places:  # the smallest one's walls
+            assert np.abs(paths_m[..., 0]).max() < 3.4
+            assert paths_m[..., 2].min() > -2.9 and paths_m[..., 2].max() < 8.1
 
 
 @pytest.mark.parametrize("kind", ["handshake", "high_five"])
@@ -72,11 +123,11 @@ def test_palms_meet_in_space_at_the_moment(kind: str) -> None:
         apart = np.linalg.norm(
             palm(mine, side, clip.person.height_scale) - palm(theirs, side, clip.parameters["height"]), axis=-1
         )
-        touch = at(clip.notes["contact_s"])
+        touch = at(clip, clip.notes["contact_s"])
         assert apart[touch] < 0.05
         assert apart[touch - 8] > 0.15 and apart[-1] > 0.15
         if kind == "handshake":  # held for a while, and shaken
-            held = slice(touch, at(clip.notes["contact_s"] + 1.0))
+            held = slice(touch, at(clip, clip.notes["contact_s"] + 1.0))
             assert apart[held].max() < 0.05
             assert np.ptp(palm(mine, side, clip.person.height_scale)[held, 1]) > 0.05
         else:
@@ -98,8 +149,8 @@ def test_palms_meet_whoever_they_are(kind: str, mine: float, theirs: float) -> N
 def test_a_hug_is_close_with_arms_around_and_ends() -> None:
     for seed in SEEDS:
         clip, mine, theirs = both("hug", seed)
-        touch = at(clip.notes["contact_s"])
-        held = slice(touch, at(clip.notes["contact_s"] + 0.8))
+        touch = at(clip, clip.notes["contact_s"])
+        held = slice(touch, at(clip, clip.notes["contact_s"] + 0.8))
         trunks = gap(on_bones(mine, TRUNK), on_bones(theirs, TRUNK))
         assert trunks[held].max() < 0.45 and trunks.min() > 0.24
         for a, b, scale in (
@@ -118,7 +169,7 @@ def test_a_hug_is_close_with_arms_around_and_ends() -> None:
 def test_a_push_meets_the_chest_and_throws_back_only_then() -> None:
     for seed in SEEDS:
         clip, mine, theirs = both("push", seed)
-        touch = at(clip.notes["contact_s"])
+        touch = at(clip, clip.notes["contact_s"])
         for side in (LEFT, RIGHT):
             reached = palm(theirs, side, clip.parameters["height"])
             assert np.linalg.norm(reached - mine[:, CHEST], axis=-1)[touch - 1 : touch + 2].min() < 0.27
@@ -141,13 +192,12 @@ def test_nobody_passes_through_anybody(kind: str) -> None:
             assert gap(on_bones(a, ARMS), on_bones(b, TRUNK)).min() > 0.1
 
 
-@pytest.mark.parametrize("frames", [81, 149])
+@pytest.mark.parametrize("frames", [105, 149])
 def test_a_crowd_is_passed_between(frames: int) -> None:
-    times = np.arange(frames) / FPS
     for seed in SEEDS:
         clip = stage(replace(CONFIG, frames=frames), "crowd", seed)
         mine = clip.performance.joints_m
-        crowd = [body.joints_m for body in others.crowd_bodies(clip.parameters, times)]
+        crowd = [body.joints_m for body in others.crowd_bodies(clip.parameters, clip.times_s)]
         assert 3 <= len(crowd) <= 5
         for number, body in enumerate(crowd):
             near = np.linalg.norm(mine[:, 0] - body[:, 0], axis=-1) < 1.4
@@ -160,25 +210,26 @@ def test_a_crowd_is_passed_between(frames: int) -> None:
         across = mine[:, 16] - mine[:, 17]
         turned = np.abs(np.arctan2(across[:, 2], across[:, 0]))
         for passing in others.crowd_passings(clip.parameters)[:2]:
-            assert turned[at(passing.moment_s) - 4 : at(passing.moment_s) + 5].max() > 0.3
+            assert turned[at(clip, passing.moment_s) - 4 : at(clip, passing.moment_s) + 5].max() > 0.3
 
 
 def test_one_stops_for_who_waves_and_waves_back() -> None:
     for seed in SEEDS:
         clip = staged("wave", seed)
-        mine, theirs = clip.performance.joints_m, others.far_waver(clip.parameters, TIMES_S).joints_m
+        mine, theirs = clip.performance.joints_m, others.far_waver(clip.parameters, clip.times_s).joints_m
         pace = np.linalg.norm(np.gradient(mine[:, 0, ::2], axis=0), axis=-1) * FPS
-        assert pace[at(0.8) : at(1.2)].max() > 0.7 and pace[-15:].max() < 0.15
+        assert pace[at(clip, 0.8) : at(clip, 1.2)].max() > 0.7 and pace[-15:].max() < 0.15
         hand = LEFT_WRIST if clip.person.left_handed else RIGHT_WRIST
-        assert mine[-12:, hand, 1].min() > mine[-12:, HEAD, 1].min() - 0.25
-        assert theirs[at(clip.parameters["hello_s"] + 0.4) :, RIGHT_WRIST, 1].min() > theirs[0, HEAD, 1]
+        waving = slice(at(clip, clip.notes["wave_s"] + 0.7), at(clip, clip.notes["wave_s"] + 1.7))
+        assert mine[waving, hand, 1].min() > mine[waving, HEAD, 1].min() - 0.25
+        assert theirs[at(clip, clip.parameters["hello_s"] + 0.4) :, RIGHT_WRIST, 1].min() > theirs[0, HEAD, 1]
         assert np.linalg.norm(theirs[-1, 0] - mine[-1, 0]) > 2.5
 
 
 def test_one_crouches_to_a_child_with_open_arms_and_looks_at_it() -> None:
     for seed in SEEDS:
         clip = staged("child", seed)
-        mine, child = clip.performance.joints_m, others.running_child(clip.parameters, TIMES_S).joints_m
+        mine, child = clip.performance.joints_m, others.running_child(clip.parameters, clip.times_s).joints_m
         assert child[0, HEAD, 1] < 1.2  # small
         assert mine[-1, HEAD, 1] < mine[0, HEAD, 1] - 0.35
         assert abs(mine[-1, HEAD, 1] - child[-1, HEAD, 1]) < 0.3
@@ -198,7 +249,7 @@ def test_one_turns_round_by_steps_with_the_head_first_to_who_calls() -> None:
     for seed in SEEDS:
         clip = staged("call_from_behind", seed)
         body, side = clip.performance.body, np.sign(clip.parameters["side"])
-        mine, caller = body.joints_m, others.caller(clip.parameters, TIMES_S).joints_m
+        mine, caller = body.joints_m, others.caller(clip.parameters, clip.times_s).joints_m
         head, pelvis = side * yaw_of(body.head_rotation), side * yaw_of(body.pelvis_rotation)
         assert pelvis[-1] == pytest.approx(np.pi, abs=0.15)
         assert np.argmax(head > 1.0) < np.argmax(pelvis > 1.0) - 1
@@ -213,10 +264,11 @@ def test_one_turns_round_by_steps_with_the_head_first_to_who_calls() -> None:
 
 def test_who_points_points_past_the_wearer_at_who_calls() -> None:
     for seed in SEEDS:
-        p = staged("call_from_behind", seed).parameters
+        clip = staged("call_from_behind", seed)
+        p = clip.parameters
         arm = LEFT if p["side"] > 0 else RIGHT
-        pointer, caller = others.pointer(p, TIMES_S).joints_m, others.caller(p, TIMES_S).joints_m
-        when = at(p["call_s"] + 0.9)
+        pointer, caller = (who(p, clip.times_s).joints_m for who in (others.pointer, others.caller))
+        when = at(clip, p["call_s"] + 0.9)
         along = pointer[when, (20, 21)[arm]] - pointer[when, (16, 17)[arm]]
         wanted = caller[when, HEAD] - pointer[when, (16, 17)[arm]]
         level = np.dot(along[::2], wanted[::2]) / np.linalg.norm(along[::2]) / np.linalg.norm(wanted[::2])
@@ -226,7 +278,7 @@ def test_who_points_points_past_the_wearer_at_who_calls() -> None:
 def test_a_cat_crosses_close_before_a_lifted_foot_and_is_let_past() -> None:
     for seed in SEEDS:
         clip = staged("cat", seed)
-        mine, (path, _) = clip.performance.joints_m, cat_path(clip.parameters, TIMES_S)
+        mine, (path, _) = clip.performance.joints_m, cat_path(clip.parameters, clip.times_s)
         way = np.gradient(path, axis=0)
         way /= np.linalg.norm(way, axis=-1, keepdims=True)
         k = clip.parameters["size"]
@@ -237,18 +289,18 @@ def test_a_cat_crosses_close_before_a_lifted_foot_and_is_let_past() -> None:
         assert 0.12 < near.min() < 0.5
         assert path[0, 0] * clip.parameters["side"] > 0 > path[-1, 0] * clip.parameters["side"]
         up = (mine[:, (10, 11), 1] > 0.08).max(axis=1)
-        crossing = slice(at(clip.parameters["cross_s"]) - 2, at(clip.parameters["cross_s"]) + 3)
+        crossing = slice(at(clip, cross_s(clip.parameters)) - 2, at(clip, cross_s(clip.parameters)) + 3)
         assert up[crossing].all()  # a foot hangs in the air
-        assert mine[-1, 0, 2] > mine[at(clip.parameters["cross_s"]), 0, 2] + 0.4  # and then on
+        assert mine[-1, 0, 2] > mine[at(clip, cross_s(clip.parameters)), 0, 2] + 0.4  # and then on
 
 
 def test_a_bird_would_hit_the_head_and_misses_it_with_an_arm_over_it() -> None:
     for seed in SEEDS:
         clip = staged("bird", seed)
-        mine, path = clip.performance.joints_m, bird_path(clip.parameters, TIMES_S)
+        mine, path = clip.performance.joints_m, bird_path(clip.parameters, clip.times_s)
         assert np.linalg.norm(path - mine[0, HEAD], axis=-1).min() < 0.3
         assert np.linalg.norm(on_bones(mine, WHOLE) - path[:, None], axis=-1).min() > 0.2
-        now, side = at(clip.parameters["contact_s"]), np.sign(clip.parameters["pass_x_m"])
+        now, side = at(clip, clip.parameters["contact_s"]), np.sign(clip.parameters["pass_x_m"])
         arm = LEFT_WRIST if side > 0 else RIGHT_WRIST
         assert mine[now, arm, 1] > mine[now, HEAD, 1]
         assert mine[now, HEAD, 1] < mine[0, HEAD, 1] - 0.25
@@ -263,10 +315,10 @@ def test_an_insect_is_swatted_at_with_the_hand_one_uses() -> None:
         hands.add(clip.person.left_handed)
         if seed not in SEEDS and not clip.person.left_handed:
             continue
-        mine, path = clip.performance.joints_m, insect_path(clip.parameters, TIMES_S)
+        mine, path = clip.performance.joints_m, insect_path(clip.parameters, clip.times_s)
         used, other = (LEFT_WRIST, RIGHT_WRIST) if clip.person.left_handed else (RIGHT_WRIST, LEFT_WRIST)
         from_head = mine[:, used] - mine[:, HEAD]
-        swats = np.diff(np.sign(np.diff(from_head[at(clip.notes["onset_s"] + 0.4) :, 0])))
+        swats = np.diff(np.sign(np.diff(from_head[at(clip, clip.notes["onset_s"] + 0.4) :, 0])))
         assert np.count_nonzero(swats) >= 4
         assert np.ptp(from_head[:, 0]) > 0.3 and np.ptp(mine[-50:, other, 0]) < np.ptp(mine[-50:, used, 0])
         assert 0.2 < np.linalg.norm(path - mine[:, HEAD], axis=-1).min() < 0.6
@@ -284,10 +336,11 @@ def test_others_follow_from_the_parameters_alone(what: Callable[..., Body]) -> N
         "running_child": "child",
         "caller": "call_from_behind",
     }
-    p = staged(kinds[what.__name__], 1).parameters
-    assert (what(p, TIMES_S).joints_m == what(dict(p), TIMES_S).joints_m).all()
-    someone_else = what({**p, "who": p["who"] + 1}, TIMES_S).joints_m
-    assert np.abs(someone_else - what(p, TIMES_S).joints_m).max() > 0.005
+    clip = staged(kinds[what.__name__], 1)
+    p, times_s = clip.parameters, clip.times_s
+    assert (what(p, times_s).joints_m == what(dict(p), times_s).joints_m).all()
+    someone_else = what({**p, "who": p["who"] + 1}, times_s).joints_m
+    assert np.abs(someone_else - what(p, times_s).joints_m).max() > 0.005
 
 
 def test_a_spot_leads_out_and_back() -> None:
