@@ -158,15 +158,15 @@ def demo(seed: int = 0) -> RunConfig:
         ),
         encoder=EncoderTrainingConfig(model=FrameEncoderConfig(vit=vit, pixels_per_patch=2), every=4),
         encoder_loop=LoopConfig(
-            steps=900, batch_size=32, learning_rate=1e-3, warmup_steps=80, decay_at=720, decay_factor=0.1, grad_clip=5.0,
-            checkpoint_every=450, seed=seed,
+            steps=800, batch_size=32, learning_rate=1e-3, warmup_steps=80, decay_at=640, decay_factor=0.1, grad_clip=5.0,
+            checkpoint_every=400, seed=seed,
         ),
         tokenizer=TokenizerTrainingConfig(
             model=VQVAEConfig(width=128, code_dim=64, codebook_size=128, residual_blocks=2), window_frames=80
         ),
         tokenizer_loop=LoopConfig(
-            steps=500, batch_size=48, learning_rate=2e-3, warmup_steps=50, decay_at=400, decay_factor=0.1, grad_clip=0.5,
-            checkpoint_every=250, seed=seed,
+            steps=420, batch_size=48, learning_rate=2e-3, warmup_steps=50, decay_at=330, decay_factor=0.1, grad_clip=0.5,
+            checkpoint_every=210, seed=seed,
         ),
         gpt=GPTTrainingConfig(
             model=ReactionGPTConfig(

@@ -81,16 +81,25 @@ class FrameEncoder(nn.Module):
         """Args:
         images: as `preprocess` gives them.
         """
-        tokens = self.vit(pixel_values=images).last_hidden_state
-        semantic, patches = tokens[:, 0], tokens[:, 1:]
-        log_depth = self._to_map(self.depth_head(patches), 1).squeeze(1)
+        semantic, patches, log_depth = self._look(images)
         return Perception(
-            features=FrameFeatures(semantic, log_depth.clamp(-3, 4).exp()),
+            features=_features(semantic, log_depth),
             log_depth=log_depth,
             segmentation_logits=self._to_map(self.segmentation_head(patches), SEGMENTATION_CLASSES),
             objects=self.object_head(semantic).unflatten(-1, (OBJECT_CLASSES, OBJECT_FIGURES)),
             gaze=self.gaze_head(semantic) * GAZE_UNIT_RADIANS,
         )
+
+    def see(self, images: Float[Tensor, "n 3 side side"]) -> FrameFeatures:
+        """`forward`'s features, without what only training reads."""
+        semantic, _, log_depth = self._look(images)
+        return _features(semantic, log_depth)
+
+    def _look(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The semantic vector, the patches' and the depth map's logarithm."""
+        tokens = self.vit(pixel_values=images).last_hidden_state
+        semantic, patches = tokens[:, 0], tokens[:, 1:]
+        return semantic, patches, self._to_map(self.depth_head(patches), 1).squeeze(1)
 
     def _to_map(self, cells: Tensor, channels: int) -> Float[Tensor, "n channels side side"]:
         patches = self.config.depth_side // self.config.pixels_per_patch
@@ -105,7 +114,7 @@ class FrameEncoder(nn.Module):
     def encode(self, rgb: UInt8[Tensor, "n height width 3"]) -> FrameFeatures:
         """Features of frames of any size, each from its own pixels alone."""
         side = self.config.vit.image_size_px
-        return FrameFeatures.join([self(preprocess(part.to(self.device), side)).features for part in in_pieces(rgb)])
+        return FrameFeatures.join([self.see(preprocess(part.to(self.device), side)) for part in in_pieces(rgb)])
 
     def initial_state(self, batch: int, height: int, width: int) -> DepthState:
         """Of streams before their first frame: their age, and nothing else."""
@@ -119,3 +128,7 @@ class FrameEncoder(nn.Module):
         state.check_frames(rgb)
         state.ages.add_(1)
         return self.encode(rgb), state
+
+
+def _features(semantic: Tensor, log_depth: Tensor) -> FrameFeatures:
+    return FrameFeatures(semantic, log_depth.clamp(-3, 4).exp())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import Float32, UInt8
 
@@ -43,10 +44,11 @@ def iterate_video(source: Path | bytes, *, fps: float | None = None, name: str |
             stream.thread_type = "AUTO"
             _check_side(stream.width, stream.height, where)
             frames = container.decode(stream)
+            converter = VideoReformatter()  # one for all frames: to set one up takes longer than to convert
             size: tuple[int, int] | None = None
             for image in frames if fps is None else _at_rate(frames, fps, float(stream.average_rate or 30)):
                 size = size or (image.width, image.height)
-                yield image.to_ndarray(format="rgb24", width=size[0], height=size[1])
+                yield converter.reformat(image, format="rgb24", width=size[0], height=size[1]).to_ndarray()
                 count += 1
     except (av.FFmpegError, OSError) as error:
         raise EgoReactError(
