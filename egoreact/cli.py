@@ -24,10 +24,10 @@ Command = Callable[..., None]
 
 SECTIONS = {
     "React": ("react", "stream"),
-    "Serve and look": ("serve", "ui"),
+    "Serve and look": ("serve", "token", "ui"),
     "Train": ("pipeline", "rollback", "release"),
     "Data": ("hrd",),
-    "Measure and understand": ("evaluate", "evaluator", "experiment", "explain", "bench"),
+    "Measure and understand": ("evaluate", "evaluator", "experiment", "explain", "replay", "bench"),
 }
 """Headings of the table of contents, by a command's first word."""
 

@@ -1,23 +1,25 @@
-"""Who is let in: limits on everything a client can make large, slots for what is in progress, and gauges of both.
+"""Who is let in: limits on everything a client can make large, and slots for what is in progress.
 
 BentoML's own `max_concurrency` counts a WebSocket as one request for life and then refuses REST while `/readyz` says
-all is well, and its socket gauge leaks; so the service counts for itself. Over a limit a client gets 503 with
-Retry-After, or close code 1013, at once: nothing queues.
+all is well, and its socket gauge leaks; so the service counts for itself. Live sessions and uploads have pools of their
+own, so that neither keeps the other out. Over a limit a client gets 503 with Retry-After, or close code 1013, at once:
+nothing queues. From SIGTERM on nobody new is let in.
 """
 
 import io
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
 from egoreact.errors import EgoReactError
 from egoreact.vision.video import MIN_SIDE_PX
+from serving.metrics import gauges
 from serving.protocol import Refused
 
 RETRY_AFTER_S = 5
@@ -29,6 +31,9 @@ class Limits:
     """What one worker carries. Each is settable: `max_sessions` by `EGOREACT_MAX_SESSIONS`, and so on."""
 
     max_sessions: int = 8
+    """Live ones, and parked ones whose client may come back."""
+    max_batch: int = 16
+    """Sessions that share a step of the model, at most."""
     max_uploads: int = 2
     max_message_bytes: int = 2 * 1024 * 1024
     max_image_side_px: int = 2048
@@ -39,6 +44,10 @@ class Limits:
     idle_seconds: int = 20
     """A live session that sends no frame for so long is closed; an upload that stalls for so long too."""
     session_seconds: int = 600
+    resume_seconds: int = 15
+    """A session whose connection was lost is kept so long for its client to come back."""
+    drain_seconds: int = 10
+    """What is in progress may go on so long after SIGTERM."""
 
     @staticmethod
     def from_environment() -> "Limits":
@@ -65,24 +74,40 @@ class Admission:
     def __init__(self, limits: Limits):
         self.limits = limits
         self.in_progress: dict[Kind, int] = {"session": 0, "upload": 0}
+        self.draining = False
 
     @contextmanager
-    def slot(self, kind: Kind) -> Iterator[None]:
-        """Holds a slot for the block; raises `Refused` at once where none is free."""
+    def slot(self, kind: Kind, *, next_free_s: float = RETRY_AFTER_S) -> Iterator[None]:
+        """Holds a slot for the block; raises `Refused` at once where none is free.
+
+        Args:
+            next_free_s: when a slot becomes free at the latest, where that is known and soon.
+        """
+        self.check_open()
         capacity = self.limits.max_sessions if kind == "session" else self.limits.max_uploads
         if self.in_progress[kind] >= capacity:
             gauges().refused.labels(reason=f"{kind}s_full").inc()
+            retry_after_s = max(1, math.ceil(min(next_free_s, RETRY_AFTER_S)))
             raise Refused(
-                f"all {capacity} {kind} slots are taken; try again in {RETRY_AFTER_S} s",
-                status=503, close_code=1013, retry_after_s=RETRY_AFTER_S,
+                f"all {capacity} {kind} slots are taken; try again in {retry_after_s} s",
+                status=503, close_code=1013, retry_after_s=retry_after_s,
             )  # fmt: skip
         self.in_progress[kind] += 1
-        gauges().in_progress.labels(kind=kind).inc()
+        if kind == "upload":
+            gauges().uploads.inc()
         try:
             yield
         finally:
             self.in_progress[kind] -= 1
-            gauges().in_progress.labels(kind=kind).dec()
+            if kind == "upload":
+                gauges().uploads.dec()
+
+    def check_open(self) -> None:
+        """Raises `Refused` where the service is about to stop."""
+        if self.draining:
+            gauges().refused.labels(reason="draining").inc()
+            line = f"the service restarts; try again in {RETRY_AFTER_S} s"
+            raise Refused(line, status=503, close_code=1012, retry_after_s=RETRY_AFTER_S)
 
 
 def decode_image(content: bytes, max_side_px: int) -> UInt8[np.ndarray, "height width 3"]:
@@ -111,30 +136,3 @@ def decode_image(content: bytes, max_side_px: int) -> UInt8[np.ndarray, "height 
 def _unfit_size(size: str, max_side_px: int) -> Refused:
     line = f"the image is {size} px; sides must be {MIN_SIDE_PX} to {max_side_px} px"
     return Refused(line, status=400, close_code=1008)
-
-
-class Gauges:
-    """The service's own Prometheus series, beside BentoML's, at `/metrics`."""
-
-    def __init__(self) -> None:
-        # Only here: BentoML sets the folder of its multi-process series after a service module is imported.
-        from prometheus_client import Counter, Gauge, Histogram
-
-        self.in_progress: Any = Gauge(
-            "egoreact_in_progress", "Live sessions and uploads in progress", ["kind"], multiprocess_mode="livesum"
-        )
-        self.refused: Any = Counter("egoreact_refused", "Clients turned away or closed, by reason", ["reason"])
-        self.tokens: Any = Counter("egoreact_tokens", "Motion tokens made in live sessions")
-        self.dropped: Any = Counter("egoreact_dropped_tokens", "Token boundaries passed over in live sessions")
-        self.token_seconds: Any = Histogram(
-            "egoreact_token_seconds", "From a frame's arrival to its chunk on the wire",
-            buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2),
-        )  # fmt: skip
-        self.model: Any = Gauge(
-            "egoreact_model", "1 for the model being served", ["version", "digest"], multiprocess_mode="livemax"
-        )
-
-
-@cache
-def gauges() -> Gauges:
-    return Gauges()

@@ -1,41 +1,55 @@
 """The routes of the service as one FastAPI application; `service` mounts it in BentoML, which adds its own.
 
-    POST /v1/reactions       a video, as the body or as a form's `video`; answers JSON, npz or bvh
+    POST /v1/reactions       a video, as the body or as a form's `video`; answers JSON, npz, BVH, GLB or NDJSON
     WS   /v1/stream          frames in, motion out: see `protocol`
     GET  /v1/model           what is served, where it comes from, its limits
     GET  /v1/samples[/NAME]  videos to try it with
+    GET  /v1/openapi.json    all of this for programs: see `openapi`
     GET  /  /assets/NAME     the page
 
 Every answer names the model's version and the bundle's digest, in headers and, where it is JSON, in the body. An error
 is `{"error": one line, …}`: never a trace, never a path.
 """
 
-import asyncio
-import logging
 import mimetypes
 import re
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Query, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, Query, Request, Response, Security, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
-from starlette.datastructures import Headers, MutableHeaders, UploadFile
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.admission import Limits
+from serving.answers import Format, accepted
 from serving.live import serve_live
-from serving.protocol import Refused
+from serving.metrics import gauges
+from serving.openapi import (
+    DIGEST_HEADER,
+    REACTIONS,
+    SYSTEM_PATHS,
+    VERSION_HEADER,
+    ModelAnswer,
+    Responses,
+    SamplesAnswer,
+    answer,
+    complete,
+    content,
+    refusals,
+)
+from serving.protocol import PROTOCOL, Refused
 from serving.runtime import Runtime
-from serving.uploads import MEDIA_TYPES, Format, react_to_upload, render
+from serving.uploads import FAILED, answer_upload
 
-log = logging.getLogger("bentoml.egoreact")
 DIST = Path(__file__).parent / "web" / "dist"
 SAMPLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.mp4")
-VERSION_HEADER, DIGEST_HEADER = "X-EgoReact-Version", "X-EgoReact-Digest"
+ASSET_NAME = re.compile(r"[A-Za-z0-9._-]+")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 PAGE_POLICY = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; media-src 'self' blob:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -48,91 +62,146 @@ NO_PAGE = (
 Seed = Annotated[
     int, Query(ge=0, lt=2**31, description="of sampling; the same seed, video and bundle give the same motion")
 ]
+Form = Annotated[Format | None, Query(description="of the answer; wins over `Accept`")]
+Bearer = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Security(HTTPBearer(scheme_name="bearer", description="not needed where no token was made", auto_error=False)),
+]
 
 
 def create_app(dist: Path = DIST) -> FastAPI:
     """The application. Whoever runs it sets `app.state.runtime` before the first request."""
-    app = FastAPI(title="EgoReAct", docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
+    app = FastAPI(
+        title="EgoReAct", version=str(PROTOCOL), docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json",
+        generate_unique_id_function=lambda route: route.name,
+    )  # fmt: skip
+    app.add_middleware(_Cors, state=app.state)
     app.add_middleware(_Stamp, state=app.state)
+    complete(app)
+    _add_refusals(app)
 
     def runtime() -> Runtime:
         return app.state.runtime
 
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Refused)
-        headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-        return JSONResponse({"error": error.line} | runtime().stamp(), error.status, headers)
+    async def caller_name(request: Request, _: Bearer) -> str:
+        """Of the token; "" where none is needed."""
+        origin = request.headers.get("origin")
+        if not runtime().access.allows_origin(origin, request.headers.get("host")):
+            raise Refused(f"pages of {str(origin)[:100]} may not call this service", status=403, close_code=1008)
+        return runtime().access.check(request.headers.get("authorization"))
 
-    @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        return JSONResponse({"error": str(error.detail)} | runtime().stamp(), error.status_code, error.headers)
+    Name = Annotated[str, Depends(caller_name)]
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        line = f"{'.'.join(str(part) for part in first['loc'][1:])}: {first['msg']}"
-        return JSONResponse({"error": line} | runtime().stamp(), 422)
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> Response:
-        return JSONResponse({"error": "the service failed; its log says why"} | runtime().stamp(), 500)
-
-    @app.post("/v1/reactions")
-    async def reactions(request: Request, seed: Seed = 0, format: Format | None = None) -> Response:
+    @app.post("/v1/reactions", tags=["reactions"], **REACTIONS)
+    async def reactions(request: Request, name: Name, seed: Seed = 0, format: Form = None) -> Response:
         """The reaction to a whole video: joints (T, 22, 3) in metres, y up, 20 frames a second."""
-        form = format or _accepted(request.headers.get("accept", ""))
-        with runtime().admission.slot("upload"):
-            video = await _read_video(request, runtime())
-            reaction = await _react(request, runtime(), video, seed)
-            body = await asyncio.to_thread(render, reaction, form, runtime().stamp(), seed)
-        return Response(body, media_type=MEDIA_TYPES[form])
+        runtime().access.spend(name)
+        form = format or accepted(request.headers.get("accept"))
+        return await answer_upload(request, runtime(), form, seed)
 
     @app.websocket("/v1/stream")
     async def stream(websocket: WebSocket, seed: Seed = 0) -> None:
-        if _foreign(websocket.headers):
+        headers = websocket.headers
+        if not runtime().access.allows_origin(headers.get("origin"), headers.get("host")):
             await websocket.close(1008)
             return
         await serve_live(websocket, runtime(), seed)
 
-    @app.get("/v1/model")
-    async def model() -> dict[str, Any]:
-        return runtime().model()
+    @app.get("/v1/stream", include_in_schema=False)
+    async def no_stream() -> Response:
+        line = "this is a WebSocket; connect with the scheme ws or wss"
+        return JSONResponse({"error": line} | runtime().stamp(), 426, {"Upgrade": "websocket"})
 
-    @app.get("/v1/samples")
-    async def samples() -> dict[str, Any]:
+    model_answers = answer(ModelAnswer, "The model") | refusals(401, 403)
+
+    @app.get("/v1/model", tags=["model"], responses=model_answers)
+    async def model(_: Name) -> JSONResponse:
+        """What is served, where it comes from, its limits."""
+        return JSONResponse(runtime().model())
+
+    @app.get("/v1/samples", tags=["samples"], responses=answer(SamplesAnswer, "The samples"))
+    async def samples() -> JSONResponse:
+        """Videos to try the service with."""
         found = [p for p in _files(runtime().served.samples) if SAMPLE_NAME.fullmatch(p.name)]
         rows = [
             {"name": p.name, "title": _title(p), "url": f"/v1/samples/{p.name}", "bytes": p.stat().st_size}
             for p in found
         ]
-        return {"samples": rows} | runtime().stamp()
+        return JSONResponse({"samples": rows} | runtime().stamp())
 
-    @app.get("/v1/samples/{name}")
+    videos: Responses = {
+        200: content("video/mp4", "The video"),
+        206: content("video/mp4", "The asked range of its bytes"),
+    }
+
+    @app.get("/v1/samples/{name}", tags=["samples"], response_class=FileResponse, responses=videos | refusals(404))
     async def sample(name: str) -> Response:
+        """One sample, whole or by ranges of bytes."""
         return _file(runtime().served.samples, name, SAMPLE_NAME)
 
-    @app.get("/assets/{name}")
+    files: Responses = {200: content("*/*", "The file")}
+
+    @app.get("/assets/{name}", tags=["page"], response_class=FileResponse, responses=files | refusals(404))
     async def asset(name: str) -> Response:
-        found = _file(dist / "assets", name, re.compile(r"[A-Za-z0-9._-]+"))
+        """A file of the page."""
+        found = _file(dist / "assets", name, ASSET_NAME)
         found.headers["Cache-Control"] = "public, max-age=31536000, immutable"  # names carry a hash
         return found
 
-    @app.get("/")
+    pages: Responses = {
+        200: content("text/html", "The page", {"type": "string"}),
+        503: content("text/html", "The page was not built", {"type": "string"}),
+    }
+
+    @app.get("/", tags=["page"], response_class=HTMLResponse, responses=pages)
     async def page() -> Response:
+        """The page."""
         index = dist / "index.html"
         if not index.is_file():
             return HTMLResponse(NO_PAGE, 503)
         headers = {"Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-cache"}
         return HTMLResponse(index.read_text(), headers=headers)
 
-    @app.get("/{path:path}", include_in_schema=False)
-    async def nothing(path: str) -> Response:
+    @app.api_route("/{path:path}", methods=list(METHODS), include_in_schema=False)
+    async def nothing(request: Request) -> Response:
+        allowed = _methods_of(app, request.scope)
+        if allowed:
+            line = f"{request.method} is not understood here; use {', '.join(allowed)}"
+            raise HTTPException(405, line, {"Allow": ", ".join(allowed)})
         raise HTTPException(404, "there is no such page; see /v1/openapi.json")
 
     return app
+
+
+def _add_refusals(app: FastAPI) -> None:
+    def refuse(line: str, status: int, headers: Any = None) -> Response:
+        return JSONResponse({"error": line} | app.state.runtime.stamp(), status, headers)
+
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Refused)
+        headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+        if error.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        if error.status == 408:
+            headers["Connection"] = "close"  # else the server goes on reading what comes so slowly
+        return refuse(error.line, error.status, headers)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return refuse(str(error.detail), error.status_code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        return refuse(f"{'.'.join(str(part) for part in first['loc'][1:])}: {first['msg']}", 422)
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        gauges().refused.labels(reason="failed").inc()
+        return refuse(FAILED, 500)
 
 
 class _Stamp:
@@ -153,78 +222,30 @@ class _Stamp:
         await self.app(scope, receive, stamped if scope["type"] == "http" else send)
 
 
-def _accepted(accept: str) -> Format:
-    """The first of our formats that an Accept header names; JSON where it names none."""
-    named = [part.split(";")[0].strip() for part in accept.split(",")]
-    return next((form for part in named for form, media in MEDIA_TYPES.items() if part == media), "json")
+class _Cors:
+    """Lets the pages of listed origins read answers; of none where none is listed. Which, the runtime knows."""
+
+    def __init__(self, app: ASGIApp, state: Any):
+        self.app, self.state = app, state
+        self.opened: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        origins = self.state.runtime.access.origins
+        if origins and self.opened is None:
+            self.opened = CORSMiddleware(
+                self.app, allow_origins=origins, allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type", "Accept"],
+                expose_headers=[VERSION_HEADER, DIGEST_HEADER, "Retry-After"],
+            )  # fmt: skip
+        await (self.opened or self.app)(scope, receive, send)
 
 
-async def _read_video(request: Request, runtime: Runtime) -> bytes:
-    """The uploaded bytes, refused as soon as they are too many, of another type, or too slow."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if not (kind == "multipart/form-data" or kind == "application/octet-stream" or kind.startswith("video/")):
-        line = (
-            f"cannot take {kind or 'a body without a content type'}; send video/mp4, video/webm or a form with `video`"
-        )
-        raise Refused(line, status=415, close_code=1003)
-    limited = Request(request.scope, _limit(request.receive, runtime.limits))
-    try:
-        if kind != "multipart/form-data":
-            video = await limited.body()
-        else:
-            async with limited.form(max_files=1, max_fields=4) as form:
-                field = form.get("video")
-                video = await field.read() if isinstance(field, UploadFile) else b""
-    except ClientDisconnect:
-        raise Refused("the client went away", status=499, close_code=1001) from None
-    if not video:
-        raise Refused("the upload holds no video", status=400, close_code=1008)
-    return video
-
-
-def _limit(receive: Receive, limits: Limits) -> Receive:
-    taken = 0
-
-    async def limited() -> Message:
-        nonlocal taken
-        try:
-            async with asyncio.timeout(limits.idle_seconds):
-                message = await receive()
-        except TimeoutError:
-            line = f"the upload stood still for {limits.idle_seconds} s"
-            raise Refused(line, status=408, close_code=1008) from None
-        taken += len(message.get("body", b""))
-        if taken > limits.max_upload_bytes + 4096:  # a form's own lines
-            line = f"the upload is larger than {limits.max_upload_bytes} bytes"
-            raise Refused(line, status=413, close_code=1009)
-        return message
-
-    return limited
-
-
-async def _react(request: Request, runtime: Runtime, video: bytes, seed: int) -> Any:
-    """Runs the inference in an upload thread; gives it up where the client leaves."""
-    left = asyncio.Event()
-
-    async def watch() -> None:
-        while not await request.is_disconnected():
-            await asyncio.sleep(0.25)
-        left.set()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        return await asyncio.get_running_loop().run_in_executor(
-            runtime.upload_threads, react_to_upload, runtime, video, seed, left.is_set
-        )
-    finally:
-        left.set()  # also where this task was cancelled: the thread ends at its next frame
-        watcher.cancel()
-
-
-def _foreign(headers: Headers) -> bool:
-    """Whether a browser opened the socket from a page of another site."""
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+def _methods_of(app: FastAPI, scope: Scope) -> list[str]:
+    """What the other routes of this path understand."""
+    if scope["path"] in SYSTEM_PATHS:
+        return ["GET", "HEAD"]
+    fitting = [route for route in app.routes if route.matches(scope)[0] is Match.PARTIAL]
+    return sorted({method for route in fitting for method in getattr(route, "methods", None) or ()})
 
 
 def _files(folder: Path) -> list[Path]:

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from serving.replay_commands import COMMANDS as REPLAY_COMMANDS
+from serving.token_commands import COMMANDS as TOKEN_COMMANDS
+
 
 def serve(*, port: int = 3000, host: str = "127.0.0.1") -> None:
     """Serve the promoted model: page, REST and live stream.
@@ -19,45 +22,48 @@ def serve(*, port: int = 3000, host: str = "127.0.0.1") -> None:
 
 
 def stream(
-    video: Path, /, *, url: str = "http://127.0.0.1:3000", seed: int = 0, realtime: bool = True, out: Path | None = None
+    file: Path | None = None,
+    /,
+    *,
+    video: Path | None = None,
+    camera: str | None = None,
+    url: str = "http://127.0.0.1:3000",
+    seed: int = 0,
+    realtime: bool = True,
+    keep_place: bool = False,
+    consent_to_record: bool = False,
+    token: str | None = None,
+    out: Path | None = None,
 ) -> None:
-    """Stream a video file to a running service and print each chunk of motion as it comes.
+    """Stream a video file or a camera to a running service and show the motion as it comes.
+
+    In a terminal a live display, elsewhere a line a chunk. Ctrl+C ends it with a summary, and the file is written.
 
     Args:
+        file: the video, as with --video.
         video: any file that FFmpeg reads; resampled to 20 frames a second by wall clock.
+        camera: number of a camera, from 0, or a network camera's address, for example rtsp://….
         url: of the service.
         seed: of sampling.
-        realtime: at the video's own pace, as a camera would; False sends as fast as the service answers.
-        out: .npz file to write the motion to, `joints` (T, 22, 3) in metres.
+        realtime: a video at its own pace, as a camera would; False sends as fast as the service answers.
+        keep_place: where the service restarted and the body begins anew, it stands and faces as before.
+        consent_to_record: lets the service keep frames and motion of this session, where it is set to record.
+        token: bearer token; better in EGOREACT_TOKEN, which no list of processes shows.
+        out: file to write the motion to, .npz (`joints` (T, 22, 3) in metres) or .bvh.
     """
-    import time
+    from egoreact.client.show import show_stream
+    from egoreact.client.sources import Camera
+    from egoreact.errors import EgoReactError
 
-    import numpy as np
-
-    from egoreact.files import whole_file
-    from serving.client import stream_video
-
-    chunks, latencies_ms = [], []
-    for chunk in stream_video(url, video, seed=seed, realtime=realtime):
-        latencies_ms.append((time.perf_counter() - chunk.captured_at) * 1e3)
-        chunks.append(chunk)
-        x, y, z = chunk.joints_m[-1, 15]
-        spans = " ".join(f"{name} {chunk.timings_ms[name]:.1f}" for name in ("perception", "gpt", "decode"))
-        print(
-            f"chunk {chunk.index:4d}  frames {chunk.first_frame}-{chunk.first_frame + 3}  token {chunk.token:4d}  "
-            f"head {x:+.2f} {y:+.2f} {z:+.2f} m  latency {latencies_ms[-1]:6.1f} ms  ({spans})  "
-            f"dropped {chunk.dropped}",
-            flush=True,
+    given = [source for source in (file, video, camera) if source is not None]
+    if len(given) != 1:
+        raise EgoReactError(
+            f"{len(given)} sources given", where="egoreact stream", remedy="give one: VIDEO, --video FILE or --camera N"
         )
-    if out is not None:
-        with whole_file(out) as beside:
-            np.savez_compressed(beside, joints=np.concatenate([chunk.joints_m for chunk in chunks]))
-    p50, p95 = np.percentile(latencies_ms, (50, 95))
-    last = chunks[-1]
-    print(
-        f"{len(chunks)} chunks, {last.dropped} dropped, latency p50 {p50:.1f} ms, p95 {p95:.1f} ms, "
-        f"model {last.version}, bundle {last.digest[:12]}"
-    )
+    show_stream(
+        url, given[0] if isinstance(given[0], Path) else Camera(given[0]), seed=seed, token=token, realtime=realtime,
+        keep_place=keep_place, consent_to_record=consent_to_record, out=out,
+    )  # fmt: skip
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"serve": serve, "stream": stream}
+COMMANDS: dict[str, Callable[..., None]] = {"serve": serve, "stream": stream, **REPLAY_COMMANDS, **TOKEN_COMMANDS}

@@ -7,45 +7,60 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import FrameType
 
 from egoreact.errors import EgoReactError
 from egoreact.workspace import Workspace
+from serving.access import Access, require_tokens
 from serving.admission import Limits
+from serving.logs import form as log_form
+from serving.logs import say
+from serving.recording import Recorder
 from serving.runtime import Served
 
 REFUSED_MARK = "egoreact cannot serve: "
-STOP_S = 2.5
+STOP_S = 3.0
+"""For the service to end once its drain is over."""
 
 
 def run_service(*, host: str, port: int) -> None:
-    """Serves until SIGTERM, SIGINT or the child's own end.
+    """Serves until SIGTERM, SIGINT or the child's own end. What is in progress gets its time; a second signal ends that.
 
     Raises:
-        EgoReactError: nothing is released, the bundle is damaged, a limit is wrong, the port is taken, or the service
-            ended by itself.
+        EgoReactError: nothing is released, the bundle is damaged, a limit or another setting is wrong, the port is
+            taken, others could reach the service without a token, or it ended by itself.
     """
     served = Served.find()
-    Limits.from_environment()
+    limits = Limits.from_environment()
+    Access.from_environment()
+    Recorder.from_environment()
+    log_form()
     host = "127.0.0.1" if host == "localhost" else host
+    require_tokens(host)
     _check_address(host, port)
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     url = f"http://{shown}:{port}"
-    print(f"starting: model {served.version}, bundle {served.digest[:12]}", flush=True)
-    asked_to_stop = threading.Event()
+    say(f"starting: model {served.version}, bundle {served.digest[:12]}")
+    asked_to_stop, at_once = threading.Event(), threading.Event()
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        (at_once if asked_to_stop.is_set() else asked_to_stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked_to_stop.set())
+        signal.signal(number, asked)
     child = _Child(host, port)
     try:
         ready = False
         while child.process.poll() is None and child.refused is None and not asked_to_stop.wait(0.1):
             if not ready and child.answers(url):
                 ready = True
-                print(f"ready at {url}  (Ctrl+C stops it)", flush=True)
+                say(f"ready at {url}  (Ctrl+C stops it)")
     finally:
-        child.stop()
+        child.stop(limits.drain_seconds + STOP_S, at_once)
     if not asked_to_stop.is_set():
         if child.refused is not None:
             place, _, remedy = child.refused.rpartition("; ")
@@ -106,16 +121,15 @@ class _Child:
         except (urllib.error.URLError, OSError):
             return False
 
-    def stop(self) -> None:
-        """Ends the service and all its processes within `STOP_S`."""
+    def stop(self, within_s: float, at_once: threading.Event) -> None:
+        """Ends the service and all its processes, gently at first."""
         if self.process.poll() is None:
             self._signal(signal.SIGTERM)
-            try:
-                self.process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self._signal(signal.SIGKILL)
-                self.process.wait()
-        self._signal(signal.SIGKILL)  # a worker that outlived its supervisor
+            give_up_s = time.monotonic() + within_s
+            while self.process.poll() is None and time.monotonic() < give_up_s and not at_once.wait(0.05):
+                pass
+        self._signal(signal.SIGKILL)  # also a worker that outlived its supervisor
+        self.process.wait()
         self.log.join(1)
 
     def _signal(self, number: int) -> None:

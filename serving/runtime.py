@@ -3,10 +3,13 @@
 The bundle is the folder that `EGOREACT_BUNDLE` names, or else the one that the last release names in the workspace.
 """
 
+import asyncio
 import os
-from collections.abc import Callable
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +18,21 @@ from egoreact.files import sha256_file
 from egoreact.models.release import Release, read_release
 from egoreact.motion.skeleton import JOINTS, PARENTS
 from egoreact.workspace import Workspace
-from serving.admission import Admission, Limits, gauges
+from serving.access import Access
+from serving.admission import Admission, Limits, decode_image
+from serving.metrics import gauges
 from serving.protocol import FPS, FRAMES_PER_TOKEN, PROTOCOL
+from serving.recording import Recorder
+from serving.scheduler import Scheduler, one_torch_thread
+from serving.sessions import Sessions
 
 if TYPE_CHECKING:
     from egoreact.models.bundle import Bundle
 
 MANIFEST = "bundle.json"
 UNRELEASED = "unreleased"
+SLOW_STEP_S = 1.0
+UPLOADS_NICE = 10
 
 
 @dataclass(frozen=True)
@@ -60,60 +70,86 @@ class Served:
 
 @dataclass
 class Runtime:
-    """Live sessions share one thread, so that their tokens take turns; uploads have their own, a thread a slot."""
+    """All live sessions share one inference thread, where they step together; each upload has a thread of its own.
+
+    Torch threads, within an operation: the live one as many as torch finds cores or `OMP_NUM_THREADS` says, for its steps
+    are what people wait for; decoding and upload threads one each. Uploads are also ten steps nicer to the system's own
+    scheduler, so they get what live sessions leave.
+    """
 
     bundle: "Bundle"
     served: Served
     limits: Limits
+    access: Access = field(default_factory=Access)
+    recorder: Recorder = field(default_factory=Recorder)
     admission: Admission = field(init=False)
     live_thread: ThreadPoolExecutor = field(init=False)
     upload_threads: ThreadPoolExecutor = field(init=False)
+    scheduler: Scheduler = field(init=False)
+    sessions: Sessions = field(init=False)
     version: str = field(init=False)
     digest: str = field(init=False)
     stopping: bool = False
     """Set once the worker shuts down: uploads under way give up at their next frame."""
 
     def __post_init__(self) -> None:
+        from egoreact.streaming.live_slots import LiveSlots
+
+        limits = self.limits
         self.version, self.digest = self.served.version, self.served.digest
-        self.admission = Admission(self.limits)
+        self.admission = Admission(limits)
         self.live_thread = ThreadPoolExecutor(1, "live")
-        self.upload_threads = ThreadPoolExecutor(self.limits.max_uploads, "upload")
+        self.upload_threads = ThreadPoolExecutor(limits.max_uploads, "upload", _step_back)
+        slots = LiveSlots(self.bundle, limits.max_sessions)
+        decode = partial(decode_image, max_side_px=limits.max_image_side_px)
+        self.scheduler = Scheduler(slots, self.live_thread, decode, largest_batch=limits.max_batch)
+        self.sessions = Sessions(self.scheduler, self.admission, self.access, limits)
 
     @staticmethod
-    def load(served: Served, limits: Limits) -> "Runtime":
-        """Loads and verifies the bundle, and runs it once: the first token of a process is far slower than the next.
+    def load(
+        served: Served, limits: Limits, access: Access | None = None, recorder: Recorder | None = None
+    ) -> "Runtime":
+        """Loads and verifies the bundle, and runs it: the first step of each size is far slower than the next.
 
         Raises:
             EgoReactError: a file of the bundle is missing, changed or does not fit.
         """
-        import numpy as np
-
         from egoreact.models.bundle import Bundle
 
         bundle = Bundle.load(served.folder)
         if bundle.digest != served.digest:
             raise EgoReactError("changed while it was loaded", where=served.folder / MANIFEST, remedy="start again")
-        runtime = Runtime(bundle, served, limits)
-        advance = runtime.open_session(0)
-        side = bundle.config.encoder.image_size_px
-        for _ in range(3):
-            runtime.live_thread.submit(advance, np.zeros((side, side, 3), np.uint8)).result()
+        runtime = Runtime(bundle, served, limits, access or Access(), recorder or Recorder())
+        runtime.live_thread.submit(runtime._warm_up).result()
         gauges().model.labels(version=runtime.version, digest=runtime.digest).set(1)
         return runtime
 
-    def open_session(self, seed: int) -> Callable[[Any], Any]:
-        """A live session: one call a token, with the frame it perceives, gives its `MotionChunk`."""
-        from egoreact.streaming.session import ReactionEngine
+    def _warm_up(self) -> None:
+        """Steps of 1, 2, 4, … sessions, as far as they may meet and take no longer than people would wait."""
+        import numpy as np
 
-        session = ReactionEngine(self.bundle, seed=seed).open()
+        slots, side = self.scheduler.slots, self.bundle.config.encoder.image_size_px
+        picture, largest = np.zeros((side, side, 3), np.uint8), min(self.limits.max_batch, self.limits.max_sessions)
+        taken: list[int] = []
+        slowest_s = 0.0
+        while len(taken) < largest and slowest_s < SLOW_STEP_S:
+            taken += [slots.join(0) for _ in range(min(max(1, len(taken)), largest - len(taken)))]
+            for _ in range(2):
+                started = time.perf_counter()
+                slots.step({slot: slots.prepare(slot, picture) for slot in taken})
+                slowest_s = time.perf_counter() - started
+        for slot in taken:
+            slots.leave(slot)
 
-        def advance(rgb: Any) -> Any:
-            chunk = session.push(rgb)
-            for _ in range(FRAMES_PER_TOKEN - 1):
-                session.push(rgb)  # the ticks between boundaries only count
-            return chunk
-
-        return advance
+    async def drain(self) -> None:
+        """Lets nobody in, and gives what is in progress its time. Then uploads give up at their next frame."""
+        self.admission.draining = True
+        gauges().draining.set(1)
+        until_s = time.monotonic() + self.limits.drain_seconds
+        await self.sessions.drain(self.limits.drain_seconds)
+        while self.admission.in_progress["upload"] and time.monotonic() < until_s:
+            await asyncio.sleep(0.02)
+        self.stopping = True
 
     def stamp(self) -> dict[str, str]:
         """What every answer carries."""
@@ -140,5 +176,12 @@ class Runtime:
 
     def close(self) -> None:
         self.stopping = True
+        self.scheduler.close()
         self.live_thread.shutdown(wait=False, cancel_futures=True)
         self.upload_threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _step_back() -> None:
+    """Of an upload's thread."""
+    one_torch_thread()
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), UPLOADS_NICE)

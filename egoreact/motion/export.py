@@ -42,7 +42,7 @@ def write_bvh(
     Raises:
         EgoReactError: misshapen or not finite joints.
     """
-    joints = _checked(joints_m)
+    joints = checked_joints(joints_m)
     scale = 100.0 if unit == "cm" else 1.0
     offsets_m = kinematics.fit_skeleton(joints)
     local = kinematics.local_rotations(kinematics.joint_rotations(joints, offsets_m))
@@ -96,7 +96,7 @@ def write_npz(
     Raises:
         EgoReactError: misshapen or not finite joints, or a name given twice.
     """
-    joints = _checked(joints_m).numpy()
+    joints = checked_joints(joints_m).numpy()
     pose = pose_from_joints(joints, head_rotation)
     frames = len(joints)
     arrays: dict[str, np.ndarray] = {
@@ -179,7 +179,7 @@ def _side_by_side(
     rgb: Iterable[np.ndarray], joints_m: np.ndarray, fps: int, caption: str, view: View | None
 ) -> Iterator[np.ndarray]:
     """Yields one canvas again and again."""
-    joints = _checked(joints_m).numpy()
+    joints = checked_joints(joints_m).numpy()
     height = _HEIGHT_PX - _CAPTION_PX
     view = view or View(size_px=(height, height))
     frames = iter(rgb)
@@ -233,7 +233,8 @@ def _write_clock(canvas: np.ndarray, top: int, now: float, seconds: float) -> No
     cv2.putText(canvas, clock, (width - 24 - clock_px, top + 42), (120, 126, 134), font, 20, 400)
 
 
-def _checked(joints_m: np.ndarray) -> torch.Tensor:
+def checked_joints(joints_m: Float[np.ndarray, "frames 22 3"]) -> Float[torch.Tensor, "frames 22 3"]:
+    """The joints as a tensor, double precision where they are fractions. Raises EgoReactError where they are no motion."""
     joints = torch.as_tensor(np.asarray(joints_m))
     joints = joints.double() if joints.is_floating_point() else joints
     check_joints(joints, min_frames=1)

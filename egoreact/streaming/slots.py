@@ -136,27 +136,31 @@ class StreamRows:
         self.head_velocity_m[rows] = joints_m[:, -1, HEAD] - joints_m[:, -2, HEAD]
         return torch.cat([self.tokens[rows][:, None].float(), features.flatten(1), joints_m.flatten(1), used], dim=1)
 
-    def step(
+    def choose_from(
         self,
         rows: Int[Tensor, "n"],
         semantic: Float[Tensor, "n semantic_dim"],
         depth_m: Float[Tensor, "n side side"],
         draws: Float[Tensor, "n"],
-    ) -> Float[Tensor, "n 1320"]:
-        """`choose`, `decode`, `pose`."""
-        self.choose(rows, FrameFeatures(semantic, depth_m), draws)
+    ) -> Int[Tensor, "n"]:
+        """`choose`, of tensors alone."""
+        return self.choose(rows, FrameFeatures(semantic, depth_m), draws)
+
+    def move(self, rows: Int[Tensor, "n"]) -> Float[Tensor, "n 1320"]:
+        """`decode` and `pose`."""
         return self.pose(rows, self.decode(rows))
 
 
 class ReactionSlots:
-    """Room for a number of streams. On a GPU, a step is one CUDA graph, captured for 1, 2, 4, … streams at once."""
+    """Room for a number of streams. On a GPU a step is two CUDA graphs, captured for 1, 2, 4, … streams at once."""
 
     def __init__(self, bundle: Bundle, capacity: int, *, temperature: float | None = None):
         self.capacity = capacity
         self.rows = StreamRows(bundle, capacity + 1, temperature=temperature)  # the last one fills up graphs
         self.generators: dict[int, torch.Generator] = {}
         """Of the slots that are taken."""
-        self._graphs: dict[int, Graphed] = {}
+        self._graphs: dict[int, tuple[Graphed, Graphed]] = {}
+        self._chosen: list[int] = []
 
     def join(self, seed: int) -> int:
         """A slot for a new stream, whose draws depend on its seed alone.
@@ -178,30 +182,42 @@ class ReactionSlots:
         self._check([slot])
         del self.generators[slot]
 
-    def step(self, seen: Mapping[int, FrameFeatures]) -> dict[int, MotionStep]:
-        """The next token of some streams, given what the frame 4t of each shows (one row each). The others wait.
+    def choose(self, seen: Mapping[int, FrameFeatures]) -> None:
+        """Draws the next token of some streams, given what the frame 4t of each shows (one row each). The others wait.
 
         Raises:
             EgoReactError: a slot that nobody has joined.
         """
         slots, count = list(seen), len(seen)
         self._check(slots)
+        self._chosen = slots
         if not slots:
-            return {}
+            return
         size = 1 << (count - 1).bit_length() if self.rows.device.type == "cuda" else count
         idle = size - count
-        rows = torch.tensor(slots + [self.capacity] * idle)
+        self._rows = torch.tensor(slots + [self.capacity] * idle, device=self.rows.device)
         draws = torch.cat([draw([self.generators[slot] for slot in slots]), torch.zeros(idle, dtype=torch.float64)])
         semantic = torch.cat([features.semantic for features in seen.values()])
         depth_m = torch.cat([features.depth_m for features in seen.values()])
         if idle:
             semantic, depth_m = (torch.cat([x, x[:1].expand(idle, *x.shape[1:])]) for x in (semantic, depth_m))
-        inputs = [tensor.to(self.rows.device) for tensor in (rows, semantic, depth_m, draws)]
+        inputs = [tensor.to(self.rows.device) for tensor in (semantic, depth_m, draws)]
         if size not in self._graphs:
-            spare = torch.full_like(inputs[0], self.capacity)
-            self._graphs[size] = Graphed(self.rows.step, spare, *inputs[1:])
-        moved = MotionStep.unpack(self._graphs[size](*inputs))
-        return {slot: moved[place : place + 1] for place, slot in enumerate(slots)}
+            spare = torch.full_like(self._rows, self.capacity)
+            self._graphs[size] = Graphed(self.rows.choose_from, spare, *inputs), Graphed(self.rows.move, spare)
+        self._graphs[size][0](self._rows, *inputs)
+
+    def decode(self) -> dict[int, MotionStep]:
+        """The motion of the tokens just drawn, by slot."""
+        if not self._chosen:
+            return {}
+        moved = MotionStep.unpack(self._graphs[len(self._rows)][1](self._rows))
+        return {slot: moved[place : place + 1] for place, slot in enumerate(self._chosen)}
+
+    def step(self, seen: Mapping[int, FrameFeatures]) -> dict[int, MotionStep]:
+        """`choose` and `decode`."""
+        self.choose(seen)
+        return self.decode()
 
     def _check(self, slots: Sequence[int]) -> None:
         for slot in slots:

@@ -9,8 +9,10 @@ const result = await build({
   bundle: true,
   minify: true,
   format: "esm",
+  splitting: true,
   target: "es2022",
   entryNames: "assets/[name]-[hash]",
+  chunkNames: "assets/[name]-[hash]",
   outdir: "dist",
   metafile: true,
   legalComments: "linked",
@@ -20,6 +22,11 @@ const result = await build({
 let page = await readFile("src/index.html", "utf8");
 for (const [path, output] of Object.entries(result.metafile.outputs)) {
   if (output.entryPoint) page = page.replace(`/${basename(output.entryPoint)}"`, `/assets/${basename(path)}"`);
+  if (output.entryPoint !== "src/main.js") continue;
+  // What the page needs at once is fetched at once, not only when the browser has read its first script.
+  const needed = output.imports.filter(({ kind }) => kind === "import-statement");
+  const links = needed.map((chunk) => `<link rel="modulepreload" href="/assets/${basename(chunk.path)}">\n    `);
+  page = page.replace("<script ", `${links.join("")}<script `);
 }
 await writeFile("dist/index.html", page);
 const bytes = Object.values(result.metafile.outputs).reduce((sum, output) => sum + output.bytes, page.length);

@@ -86,3 +86,23 @@ def test_a_limit_that_is_no_number_is_named(monkeypatch, value):
     monkeypatch.setenv("EGOREACT_IDLE_SECONDS", value)
     with pytest.raises(EgoReactError, match="EGOREACT_IDLE_SECONDS"):
         Limits.from_environment()
+
+
+def test_a_slot_that_is_free_soon_is_told():
+    admission = Admission(Limits(max_sessions=1))
+    with admission.slot("session"):
+        for next_free_s, said in ((2.2, 3), (0.01, 1), (100, 5)):
+            with pytest.raises(Refused) as refused, admission.slot("session", next_free_s=next_free_s):
+                pass
+            assert refused.value.retry_after_s == said
+
+
+def test_a_service_that_drains_lets_nobody_in_and_keeps_who_is_there():
+    admission = Admission(Limits())
+    with admission.slot("session"):
+        admission.draining = True
+        for kind in ("session", "upload"):
+            with pytest.raises(Refused, match="restarts") as refused, admission.slot(kind):
+                pass
+            assert (refused.value.status, refused.value.close_code) == (503, 1012)
+        assert admission.in_progress["session"] == 1

@@ -1,53 +1,81 @@
 """The wire's bytes, and which frame each token perceives."""
 
+import json
+import re
+from pathlib import Path
+from typing import Any
+
 import msgpack
 import numpy as np
 import pytest
 
-from serving.protocol import Chunk, Frame, FrameClock, Refused, pack_error, unpack_message
+from egoreact.client.wire import PROTOCOL, Chunk, Drain, ErrorMessage, Frame, Hello, Malformed, unpack_message
+from serving.protocol import FrameClock, Refused, pack_error
 
-GOLDEN_FRAME = "83a373657104ab63617074757265645f6174cb3ff8000000000000a5696d616765c403010203"
-GOLDEN_ERROR = (
-    "85a474797065a56572726f72a56572726f72a566756c6c2ea4636f6465cd03f5a776657273696f6ea133a6646967657374a26162"
-)
-
-
-def chunk() -> Chunk:
-    joints_m = np.arange(4 * 22 * 3, dtype=np.float32).reshape(4, 22, 3)
-    return Chunk(2, 8, 28, 1.5, joints_m, 7, {"gpt": 3.25}, 1, "3", "abcd")
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "wire_v2.json"
+TIMINGS_MS = {"wait": 0.5, "image": 0.25, "perception": 3.0, "gpt": 2.0, "decode": 1.0, "total": 7.0}
+MESSAGES = {
+    "hello": Hello(
+        version="7", digest="ab" * 32, joints=["pelvis", "left_hip"], parents=[-1, 0], seed=5,
+        limits={"max_sessions": 8, "resume_seconds": 15}, session="5f" * 16, resumed=True, next_seq=6, next_index=2,
+        recorded=False,
+    ),
+    "frame": Frame(4, 1.5, b"\x01\x02\x03"),
+    "chunk": Chunk(
+        2, 8, 28, 1.5, np.arange(264, dtype=np.float32).reshape(4, 22, 3), 7, TIMINGS_MS, 1, 3, "7", "ab" * 32
+    ),
+    "drain": Drain(10.0, "7", "ab" * 32),
+    "error": ErrorMessage("all 8 session slots are taken; try again in 5 s", 1013, 5, "7", "ab" * 32),
+}  # fmt: skip
 
 
 def frame(seq: int) -> Frame:
     return Frame(seq, seq / 20, b"image %d" % seq)
 
 
-def test_a_frame_has_the_bytes_of_version_1():
-    assert Frame(4, 1.5, b"\x01\x02\x03").pack().hex() == GOLDEN_FRAME
-    assert Frame.unpack(bytes.fromhex(GOLDEN_FRAME)) == Frame(4, 1.5, b"\x01\x02\x03")
+def plain(packed: bytes) -> dict[str, Any]:
+    """The map of a message, bytes as hex digits."""
+    message = msgpack.unpackb(packed)
+    return {key: value.hex() if isinstance(value, bytes) else value for key, value in message.items()}
 
 
-def test_a_chunk_has_the_bytes_of_version_1():
-    packed = chunk().pack()
-    start = "8ca474797065a56368756e6ba5696e64657802ab66697273745f6672616d6508a37365711c"
-    joints = "a66a6f696e7473c50420" + np.arange(264, dtype="<f4").tobytes().hex() + "a5736861706593041603"
-    end = "a5746f6b656e07aa74696d696e67735f6d7381a3677074cb400a000000000000a764726f7070656401"
-    assert packed.hex().startswith(start)
-    assert joints in packed.hex()
-    assert end in packed.hex()
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_each_message_has_its_golden_bytes(kind):
+    """A change of these bytes is another protocol: it needs a new number and a new golden file."""
+    golden = json.loads(GOLDEN.read_text())
+    assert golden["protocol"] == PROTOCOL
+    assert set(golden["messages"]) == set(MESSAGES)
+    assert MESSAGES[kind].pack().hex() == golden["messages"][kind]["hex"]
+    assert plain(bytes.fromhex(golden["messages"][kind]["hex"])) == golden["messages"][kind]["fields"]
 
 
-def test_a_chunk_comes_back_whole():
-    back = Chunk.from_message(unpack_message(chunk().pack()))
-    np.testing.assert_array_equal(back.joints_m, chunk().joints_m)
+def test_each_message_comes_back_whole():
+    for kind in (Hello, Drain, ErrorMessage):
+        sent = next(message for message in MESSAGES.values() if isinstance(message, kind))
+        assert kind.from_message(unpack_message(sent.pack())) == sent
+    assert Frame.unpack(MESSAGES["frame"].pack()) == MESSAGES["frame"]
+    sent, back = MESSAGES["chunk"], Chunk.from_message(unpack_message(MESSAGES["chunk"].pack()))
+    np.testing.assert_array_equal(back.joints_m, sent.joints_m)
     assert back.joints_m.dtype == np.float32
-    assert (back.index, back.first_frame, back.seq, back.token, back.dropped) == (2, 8, 28, 7, 1)
-    assert (back.version, back.digest, back.timings_ms, back.captured_at) == ("3", "abcd", {"gpt": 3.25}, 1.5)
+    assert {k: v for k, v in vars(back).items() if k != "joints_m"} == {
+        k: v for k, v in vars(sent).items() if k != "joints_m"
+    }
 
 
-def test_an_error_has_the_bytes_of_version_1():
-    packed = pack_error(Refused("full.", status=503, close_code=1013), version="3", digest="ab")
-    assert unpack_message(packed) == {"type": "error", "error": "full.", "code": 1013, "version": "3", "digest": "ab"}
-    assert packed.hex() == GOLDEN_ERROR
+def test_a_refusal_is_an_error_message():
+    refused = Refused("full.", status=503, close_code=1013, retry_after_s=5)
+    assert unpack_message(pack_error(refused, version="3", digest="ab")) == {
+        "type": "error", "error": "full.", "code": 1013, "retry_after_s": 5, "version": "3", "digest": "ab"
+    }  # fmt: skip
+
+
+def test_the_page_that_describes_the_protocol_names_this_version_and_every_field():
+    page = (ROOT / "docs" / "stream-protocol.md").read_text()
+    assert re.search(r"^# The live wire, version (\d+)$", page, re.MULTILINE)[1] == str(PROTOCOL)
+    for kind, message in MESSAGES.items():
+        for field in plain(message.pack()):
+            assert f"`{field}`" in page or field == "type", (kind, field)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +100,7 @@ def test_an_error_has_the_bytes_of_version_1():
     ],
 )
 def test_what_is_no_frame_is_refused_in_one_line(content, code):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Malformed) as refused:
         Frame.unpack(content)
     assert refused.value.close_code == code
     assert "\n" not in refused.value.line
@@ -123,3 +151,16 @@ class TestFrameClock:
         clock.offer(frame(seqs[0]), 0.0)
         with pytest.raises(Refused, match="must grow"):
             clock.offer(frame(seqs[1]), 0.0)
+
+    def test_what_is_passed_over_after_all_is_counted(self):
+        clock = FrameClock()
+        clock.offer(frame(0), 0.0)
+        assert clock.take() is not None
+        clock.pass_over()
+        assert clock.dropped == 1
+
+    def test_the_least_seq_that_is_taken_follows_the_newest_frame(self):
+        clock = FrameClock()
+        assert clock.next_seq == 0
+        clock.offer(frame(7), 0.0)
+        assert clock.next_seq == 8

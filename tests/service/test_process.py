@@ -1,26 +1,33 @@
 """The real thing: `egoreact serve` as a process, and clients over loopback."""
 
-import asyncio
 import json
+import os
+import signal
 import socket
+import struct
 import subprocess
-import sys
 import threading
 import time
+from functools import cache
 
 import numpy as np
+import psutil
 import pytest
 from running import ROOT, environment, free_port, get, make_bundle, make_frames, make_video, running, serve_command
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from egoreact.client.images import encode_image
+from egoreact.client.live import LiveSession
+from egoreact.client.rest import is_ready, react
+from egoreact.client.retry import Backoff
+from egoreact.client.wire import Chunk, Frame, unpack_message
 from egoreact.errors import EgoReactError
 from egoreact.models.bundle import Bundle
 from egoreact.models.release import Release, write_release
 from egoreact.streaming.session import react_to_frames
 from egoreact.vision.video import read_video
 from egoreact.workspace import Workspace
-from serving.client import LiveSession, react, stream_video, stream_video_async
 
 
 def release(home, bundle: Bundle, folder: str) -> None:
@@ -58,37 +65,46 @@ def test_the_released_model_is_served(service, expected):
 
 
 def test_a_stream_and_an_upload_give_what_the_engine_gives(service, expected):
-    chunks = list(stream_video(service.url, make_video(), seed=2, encoding="png"))
+    with LiveSession(service.url, seed=2) as session:
+        frames = read_video(make_video(), fps=20)
+        chunks = [session.exchange(seq, encode_image(frames[seq], "png")) for seq in range(0, len(frames), 4)]
     streamed = np.concatenate([chunk.joints_m for chunk in chunks])[: len(expected.joints_m)]
-    np.testing.assert_allclose(streamed, expected.joints_m, atol=1e-6)
+    np.testing.assert_allclose(streamed, expected.joints_m, atol=1e-5)
     assert [chunk.token for chunk in chunks] == expected.tokens.tolist()
     assert {(chunk.version, chunk.digest, chunk.dropped) for chunk in chunks} == {("4", expected.bundle_digest, 0)}
     uploaded = react(service.url, make_video(), seed=2)
     np.testing.assert_allclose(uploaded["joints_m"], expected.joints_m, atol=2e-6)
-    assert react(service.url, make_video(5), form="bvh").startswith(b"HIERARCHY")
-
-    async def gather():
-        return [chunk.token async for chunk in stream_video_async(service.url, make_video(), seed=2, encoding="webp")]
-
-    assert asyncio.run(gather()) == expected.tokens.tolist()
 
 
-def test_a_camera_gets_its_motion_in_real_time(service):
-    started = time.perf_counter()
-    chunks = list(stream_video(service.url, make_video(21), realtime=True))
-    assert time.perf_counter() - started >= 1.0
-    assert chunks[-1].seq == 20
-    assert len(chunks) + chunks[-1].dropped == 6
+def address(service) -> str:
+    return service.url.replace("http", "ws") + "/v1/stream"
+
+
+def test_a_connection_that_is_reset_can_be_resumed(service, expected):
+    """The bytes of TCP end without a close frame: the session waits, and goes on where it was."""
+    frames, tokens, session = read_video(make_video(), fps=20), [], ""
+    for first in (0, 20):
+        with connect(f"{address(service)}?seed=2&resume={session}") as wire:
+            hello = unpack_message(wire.recv())
+            assert hello["resumed"] == bool(session)
+            assert hello["next_seq"] == (first - 3 if first else 0)
+            session = hello["session"]
+            for seq in range(first, first + 20, 4):
+                wire.send(Frame(seq, 0.0, encode_image(frames[seq], "png")).pack())
+                tokens.append(Chunk.from_message(unpack_message(wire.recv())).token)
+            if not first:
+                wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                wire.socket.close()
+    assert tokens == expected.tokens.tolist()[:10]
 
 
 def test_the_transport_neither_compresses_nor_takes_a_message_over_the_limit(service):
-    address = service.url.replace("http", "ws") + "/v1/stream"
-    with connect(address, compression="deflate") as socket:
-        assert socket.protocol.extensions == []
-        socket.recv()
-        socket.send(bytes(60_000))
+    with connect(address(service), compression="deflate") as wire:
+        assert wire.protocol.extensions == []
+        wire.recv()
+        wire.send(bytes(60_000))
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv()
+            wire.recv()
     assert closed.value.rcvd.code == 1009
 
 
@@ -100,56 +116,87 @@ def test_gauges_count_and_a_full_service_refuses(service):
         with pytest.raises(EgoReactError, match="all 2 session slots are taken"):
             LiveSession(service.url)
         metrics = get(f"{service.url}/metrics").decode()
-    assert 'egoreact_in_progress{kind="session"} 2.0' in metrics
+    assert 'egoreact_sessions{state="live"} 2.0' in metrics
     assert 'egoreact_refused_total{reason="sessions_full"} 1.0' in metrics
-    assert "egoreact_token_seconds_bucket" in metrics
+    assert 'egoreact_stage_seconds_bucket{le="0.2",stage="total"}' in metrics
+    assert "egoreact_batch_size_count" in metrics
     assert (
         f'egoreact_model{{digest="{json.loads(get(service.url + "/v1/model"))["digest"]}",version="4"}} 1.0' in metrics
     )
 
 
-def test_the_stream_command_prints_each_chunk(service, tmp_path):
-    video, out = tmp_path / "ball.mp4", tmp_path / "ball.npz"
-    video.write_bytes(make_video(9))
-    command = [sys.executable, "-m", "egoreact.cli", "stream", str(video), "--url", service.url, "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "chunk    2  frames 8-11" in done.stdout
-    assert "latency p50" in done.stdout.splitlines()[-1]
-    assert np.load(out)["joints"].shape == (12, 22, 3)
+def worker_of(service) -> int:
+    """The process that answers: a child of BentoML's supervisor, which is the command's child."""
+    (supervisor,) = psutil.Process(service.process.pid).children()
+    return next(child.pid for child in supervisor.children() if "_bentoml_impl.worker.service" in child.cmdline())
 
 
-def test_the_client_needs_no_torch():
-    check = "import sys, serving.client, serving.commands; sys.exit('torch' in sys.modules or 'bentoml' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT).returncode == 0
+@cache
+def long_video() -> bytes:
+    """Ten minutes: takes far longer than a drain lasts."""
+    return make_video(12_000, 48)
 
 
-def test_it_stops_at_once_in_the_middle_of_work(service):
-    """SIGTERM with a live session and a long upload under way: both are told, all processes end within 3 s."""
-    long_video = make_video(1190, 48)
-    failures = []
+@pytest.mark.parametrize("signalled", ["command", "worker"])
+def test_on_sigterm_it_drains(home, tmp_path_factory, signalled):
+    """With a live session and an upload under way: not ready, nobody new, both told and given their time, then all ends."""
+    long = long_video()
+    with running(home, EGOREACT_DRAIN_SECONDS=1, EGOREACT_MAX_UPLOAD_SECONDS=900) as service:
+        failures = []
 
-    def upload():
-        try:
-            react(service.url, long_video)
-        except EgoReactError as error:
-            failures.append(str(error))
+        def upload():
+            try:
+                react(service.url, long)
+            except EgoReactError as error:
+                failures.append(str(error))
 
-    session = LiveSession(service.url)
-    session.send(0, make_frames(1)[0])
-    session.receive()
-    uploading = threading.Thread(target=upload)
-    uploading.start()
-    time.sleep(0.4)
-    assert service.stop() < 3
-    with pytest.raises(EgoReactError, match="the connection ended"):
-        session.receive()
-    uploading.join(10)
-    assert len(failures) == 1
-    assert "the service stops" in failures[0]
-    assert "Traceback" not in service.log.read_text()
+        told = []
+        with LiveSession(service.url, retry=Backoff(give_up_s=0), on_event=told.append) as session:
+            session.exchange(0, make_frames(1)[0])
+            uploading = threading.Thread(target=upload)
+            uploading.start()
+            time.sleep(0.4)
+            processes = psutil.Process(service.process.pid).children(recursive=True)
+            started = time.monotonic()
+            os.kill(service.process.pid if signalled == "command" else worker_of(service), signal.SIGTERM)
+            while is_ready(service.url):
+                assert time.monotonic() - started < 1
+            with pytest.raises(EgoReactError, match="restarts"):
+                LiveSession(service.url)
+            with pytest.raises(EgoReactError, match="restarts"):
+                react(service.url, make_video(5))
+            assert session.exchange(4, make_frames(1)[0]).index == 1
+            assert session.draining
+            with pytest.raises(EgoReactError, match="the service restarts"):
+                session.receive()
+            assert 0.8 < time.monotonic() - started < 2.5
+        uploading.join(10)
+        assert len(failures) == 1
+        assert "the service stops" in failures[0]
+        if signalled == "command":
+            service.process.wait(5)
+            assert service.process.returncode == 0
+            assert not any(process.is_running() for process in processes)
+        assert "Traceback" not in service.log.read_text()
     with pytest.raises(EgoReactError, match=r"cannot be reached.*egoreact serve"):
         LiveSession(service.url)
+
+
+def test_without_anybody_it_stops_at_once(home):
+    with running(home, EGOREACT_DRAIN_SECONDS=30) as service:
+        assert service.stop() < 3
+
+
+def test_a_second_signal_ends_a_drain(home):
+    with (
+        running(home, EGOREACT_DRAIN_SECONDS=30) as service,
+        LiveSession(service.url, retry=Backoff(give_up_s=0)) as session,
+    ):
+        session.exchange(0, make_frames(1)[0])
+        service.process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert session.exchange(4, make_frames(1)[0]).index == 1
+        assert service.stop() < 3
 
 
 def refused(home, port=None, **settings) -> tuple[int, str]:
@@ -182,6 +229,13 @@ def test_a_taken_port_and_a_wrong_limit_are_named(home):
     code, line = refused(home, EGOREACT_MAX_SESSIONS="lots")
     assert code == 2
     assert "EGOREACT_MAX_SESSIONS" in line
+
+
+def test_an_address_that_others_reach_needs_a_token(home):
+    command = [*serve_command(free_port()), "--host", "0.0.0.0"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2
+    assert "egoreact token create" in done.stderr
 
 
 def test_a_damaged_bundle_is_refused_by_name(tmp_path):

@@ -1,13 +1,23 @@
+import asyncio
 import io
 import json
+import socket
 import threading
+import time
+from urllib.parse import urlsplit
 
 import numpy as np
+import pygltflib
 import pytest
-from running import make_video
+from running import get, make_bundle, make_frames, make_video, running
 
 from egoreact.streaming.session import react
+from serving.access import Access
+from serving.answers import MEDIA_TYPES, accepted
+from serving.protocol import Refused
 from serving.runtime import Served
+from serving.tokens import create_token
+from serving.transfer import Caller, PacedAnswer
 
 ROUTES = ["/", "/v1/model", "/v1/samples", "/v1/samples/none.mp4", "/assets/none.js", "/v1/openapi.json", "/nowhere"]
 
@@ -63,6 +73,84 @@ def test_npz_by_accept_and_bvh_by_format(connect, loaded, video):
     bvh = post(client, video, query="?format=bvh")
     assert bvh.text.startswith("HIERARCHY")
     assert "Frames: 41" in bvh.text.replace("\t", " ")
+
+
+def test_glb_names_the_model_it_comes_from(connect, loaded, video):
+    answer = post(connect(), video, accept="model/gltf-binary", query="?seed=3")
+    assert answer.headers["content-type"] == "model/gltf-binary"
+    assert_stamped(answer, loaded)
+    document = pygltflib.GLTF2.load_from_bytes(answer.content)
+    assert document.asset.extras == {
+        "fps": 20, "frames": 41, "version": "unreleased", "digest": loaded.digest, "seed": 3,
+    }  # fmt: skip
+    assert len(document.animations) == 1
+
+
+def test_ndjson_is_the_json_in_parts(connect, loaded, video):
+    """41 frames: ten chunks of four and one of one, which ends with the video."""
+    client = connect()
+    answer = post(client, video, accept="application/x-ndjson", query="?seed=3")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert_stamped(answer, loaded)
+    head, *chunks, tail = [json.loads(line) for line in answer.text.splitlines()]
+    whole = post(client, video, query="?seed=3").json()
+    assert {name: head[name] for name in ("fps", "seed", "joints", "parents", "digest")} == {
+        name: whole[name] for name in ("fps", "seed", "joints", "parents", "digest")
+    }
+    assert [chunk["index"] for chunk in chunks] == list(range(11))
+    assert [chunk["first_frame"] for chunk in chunks] == list(range(0, 44, 4))
+    assert [chunk["token"] for chunk in chunks] == whole["tokens"]
+    assert [frame for chunk in chunks for frame in chunk["joints_m"]] == whole["joints_m"]
+    assert (tail["type"], tail["frames"], tail["chunks"]) == ("summary", 41, 11)
+
+
+def test_ndjson_that_breaks_off_says_so_last(connect, video, monkeypatch):
+    client = connect()
+    runtime = client.app.state.runtime
+    frames = [*make_frames(9), None]
+    for what, line in (("stopping", "the service stops"), ("bug", "the service failed")):
+
+        def broken(*_, what=what, **__):
+            runtime.stopping = False
+            for frame in frames:
+                if frame is None:
+                    runtime.stopping = what == "stopping"
+                    yield frames[0] if what == "stopping" else 1 / 0
+                else:
+                    yield frame
+
+        monkeypatch.setattr("serving.uploads.iterate_video", broken)
+        answer = post(client, video, query="?format=ndjson")
+        lines = [json.loads(text) for text in answer.text.splitlines()]
+        assert answer.status_code == 200
+        assert [entry.get("type") for entry in lines] == ["metadata", "chunk", "chunk", None]
+        assert line in lines[-1]["error"] and lines[-1]["digest"]
+        assert runtime.admission.in_progress["upload"] == 0
+
+
+def test_ndjson_of_what_is_no_video_has_its_own_status(connect):
+    assert_one_line(post(connect(), b"no video", query="?format=ndjson"), 422)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("text/html, */*;q=0.1", "application/json"),
+        ("application/x-npz;q=0.5, model/gltf-binary", "model/gltf-binary"),
+        ("MODEL/*", "model/gltf-binary"),
+        ("application/x-bvh;q=0, application/json", "application/json"),
+        ("image/png", None),
+        ("application/json;q=0", None),
+    ],
+)
+def test_the_form_that_is_liked_best(accept, kind):
+    if kind is None:
+        with pytest.raises(Refused, match="no such form of answer"):
+            accepted(accept)
+    else:
+        assert MEDIA_TYPES[accepted(accept)] == kind
 
 
 @pytest.mark.parametrize(
@@ -126,13 +214,13 @@ def test_a_stopping_service_gives_a_long_upload_up(connect):
 
 
 def test_a_failure_inside_is_told_in_one_line(connect, monkeypatch, video):
-    monkeypatch.setattr("serving.app.render", lambda *_: 1 / 0)
+    monkeypatch.setattr("serving.uploads.render", lambda *_: 1 / 0)
     assert_one_line(post(connect(), video), 500)
 
 
 def test_the_model_says_where_it_comes_from(connect, loaded):
     model = connect(max_sessions=3).get("/v1/model").json()
-    assert (model["fps"], model["frames_per_token"], model["protocol"], len(model["parents"])) == (20, 4, 1, 22)
+    assert (model["fps"], model["frames_per_token"], model["protocol"], len(model["parents"])) == (20, 4, 2, 22)
     assert model["limits"]["max_sessions"] == 3
     assert model["origin"]["data_revision"] == loaded.bundle.manifest.data_revision
     assert str(loaded.served.folder) not in json.dumps(model)
@@ -185,3 +273,128 @@ def test_a_release_whose_bundle_changed_is_refused(bundle_folder, tmp_path, monk
     write_release(workspace, release)
     with pytest.raises(EgoReactError, match="its digest is"):
         Served.find(workspace)
+
+
+def test_with_tokens_the_api_is_closed_and_the_page_open(connect, loaded, video, tmp_path):
+    client = connect()
+    path = tmp_path / "tokens.jsonl"
+    client.app.state.runtime.access = Access(path)
+    assert client.get("/v1/model").status_code == 200
+    secret = create_token(path, "anna", rate_per_minute=1, sessions=1)
+    for answer in (client.get("/v1/model"), post(client, video)):
+        assert_one_line(answer, 401)
+        assert answer.headers["www-authenticate"] == "Bearer"
+    for route in ("/", "/v1/samples", "/v1/openapi.json"):
+        assert client.get(route).status_code != 401
+    shown = {"authorization": f"Bearer {secret}"}
+    assert client.get("/v1/model", headers=shown).status_code == 200
+    assert post(client, video, **shown).status_code == 200
+    over = post(client, video, **shown)
+    assert_one_line(over, 429)
+    assert 50 <= int(over.headers["retry-after"]) <= 60
+
+
+def test_other_sites_may_read_only_where_they_are_listed(connect):
+    lab = {"origin": "https://lab.example"}
+    closed, opened = connect(), connect()
+    opened.app.state.runtime.access = Access(origins=("https://lab.example",))
+    asks = lab | {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    assert_one_line(closed.get("/v1/model", headers=lab), 403)
+    assert "access-control-allow-origin" not in closed.options("/v1/reactions", headers=asks).headers
+    answer = opened.get("/v1/model", headers=lab)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://lab.example")
+    asked = opened.options("/v1/reactions", headers=asks)
+    assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, "https://lab.example")
+    assert_one_line(opened.get("/v1/model", headers={"origin": "https://other.example"}), 403)
+
+
+def test_for_a_slow_reader_no_more_is_made_and_it_is_given_up():
+    """A transport that takes one piece and no more: what a client does that stops reading."""
+    made, closed, sent = [], [], []
+
+    async def pieces():
+        for index in range(1000):
+            made.append(index)
+            yield b"piece"
+
+    async def receive():
+        await asyncio.sleep(60)
+
+    async def send(message):
+        if sent and sent[-1].get("body"):
+            await asyncio.sleep(60)
+        sent.append(message)
+
+    async def close():
+        closed.append(True)
+
+    async def answer():
+        paced = PacedAnswer(pieces(), caller=Caller(receive), close=close, idle_seconds=0.2, media_type="text/plain")
+        await paced({"type": "http"}, receive, send)
+
+    started = time.monotonic()
+    asyncio.run(answer())
+    assert 0.2 <= time.monotonic() - started < 1
+    assert (made, closed) == ([0, 1], [True])
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+class TestOnTheWire:
+    """Clients that leave, read slowly or send much, against the running service."""
+
+    @pytest.fixture(scope="class")
+    def service(self, tmp_path_factory):
+        home = tmp_path_factory.mktemp("home")
+        make_bundle(home / "b")
+        with running(home, EGOREACT_BUNDLE=home / "b", EGOREACT_MAX_UPLOADS=1, EGOREACT_IDLE_SECONDS=2) as service:
+            yield service
+
+    def upload(self, service, video: bytes, form: str) -> socket.socket:
+        address = urlsplit(service.url)
+        opened = socket.create_connection((address.hostname, address.port))
+        head = f"POST /v1/reactions?format={form} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: video/mp4\r\n"
+        opened.sendall(f"{head}Content-Length: {len(video)}\r\n\r\n".encode() + video)
+        opened.settimeout(20)
+        return opened
+
+    def seconds_until_free(self, service) -> float:
+        started = time.monotonic()
+        while b"egoreact_uploads 0.0" not in get(f"{service.url}/metrics"):
+            assert time.monotonic() < started + 20
+            time.sleep(0.02)
+        return time.monotonic() - started
+
+    def test_chunks_come_while_they_are_made(self, service):
+        with self.upload(service, make_video(1190, 32), "ndjson") as opened:
+            reader = opened.makefile("rb")
+            while b'"type":"chunk","index":3' not in reader.readline():
+                pass
+            assert b"egoreact_uploads 1.0" in get(f"{service.url}/metrics")
+
+    @pytest.mark.parametrize("form", ["ndjson", "json"])
+    def test_a_client_that_leaves_frees_its_slot(self, service, form):
+        self.seconds_until_free(service)
+        opened = self.upload(service, make_video(1190, 32), form)
+        while b"egoreact_uploads 1.0" not in get(f"{service.url}/metrics"):
+            time.sleep(0.02)
+        opened.close()
+        assert self.seconds_until_free(service) < 1.5
+
+    def test_much_sent_holds_nobody_up(self, service):
+        """60 MB come in while another asks whether the service lives."""
+        self.seconds_until_free(service)
+        done = threading.Event()
+
+        def send():
+            with self.upload(service, bytes(60_000_000), "json") as opened:
+                opened.recv(1000)
+            done.set()
+
+        threading.Thread(target=send).start()
+        waits_s = []
+        while not done.is_set():
+            started = time.monotonic()
+            get(f"{service.url}/livez")
+            waits_s.append(time.monotonic() - started)
+        assert len(waits_s) > 20
+        assert np.percentile(waits_s, 90) < 0.1

@@ -8,9 +8,9 @@ import pytest
 from running import make_frames
 from starlette.websockets import WebSocketDisconnect
 
+from egoreact.client.images import encode_image
+from egoreact.client.wire import Chunk, Frame, unpack_message
 from egoreact.streaming.session import ReactionEngine
-from serving.client import encode_image
-from serving.protocol import Chunk, Frame, unpack_message
 
 
 def receive(socket) -> dict:
@@ -42,9 +42,11 @@ def refusal(socket) -> tuple[int, str]:
 def test_hello_says_what_a_client_must_know(connect, loaded):
     with connect().websocket_connect("/v1/stream?seed=5") as socket:
         hello = receive(socket)
-    assert (hello["type"], hello["protocol"], hello["fps"], hello["frames_per_token"]) == ("hello", 1, 20, 4)
+    assert (hello["type"], hello["protocol"], hello["fps"], hello["frames_per_token"]) == ("hello", 2, 20, 4)
     assert (hello["digest"], hello["seed"], hello["joints"][15]) == (loaded.digest, 5, "head")
-    assert hello["limits"]["max_message_bytes"] > 0
+    assert (hello["limits"]["max_message_bytes"], hello["limits"]["resume_seconds"]) == (2 * 1024 * 1024, 15)
+    assert (hello["resumed"], hello["next_seq"], hello["next_index"], hello["recorded"]) == (False, 0, 0, False)
+    assert len(bytes.fromhex(hello["session"])) == 16
 
 
 def test_a_stream_gives_what_the_engine_gives(connect, loaded):
@@ -64,7 +66,7 @@ def test_a_stream_gives_what_the_engine_gives(connect, loaded):
         np.testing.assert_array_equal(chunk.joints_m, one.joints_m)
         assert (chunk.token, chunk.first_frame) == (one.token, one.first_frame)
         assert (chunk.seq, chunk.captured_at) == (100 + one.first_frame, one.first_frame / 20)
-        assert (chunk.dropped, chunk.digest) == (0, loaded.digest)
+        assert (chunk.dropped, chunk.batch, chunk.digest) == (0, 1, loaded.digest)
         assert set(chunk.timings_ms) == {"wait", "image", "perception", "gpt", "decode", "total"}
 
 
@@ -81,14 +83,9 @@ def test_frames_between_boundaries_need_not_be_images(connect):
 
 def test_a_client_faster_than_the_model_gets_the_newest(connect):
     client = connect()
-    runtime = client.app.state.runtime
-    opened = runtime.open_session
-
-    def slow(seed):
-        advance = opened(seed)
-        return lambda rgb: (time.sleep(0.2), advance(rgb))[1]
-
-    runtime.open_session = slow
+    slots = client.app.state.runtime.scheduler.slots
+    step = slots.step
+    slots.step = lambda frames: (time.sleep(0.2), step(frames))[1]
     with client.websocket_connect("/v1/stream") as socket:
         receive(socket)
         for seq in range(0, 40, 4):
@@ -145,6 +142,7 @@ def test_a_full_service_turns_the_next_away_and_frees_the_slot(connect):
         with client.websocket_connect("/v1/stream") as second:
             code, line = refusal(second)
         assert code == 1013
+        assert line.endswith("try again in 5 s")
         assert "1 session slots" in line
         assert client.get("/v1/model").status_code == 200  # live sessions do not lock REST out
     for _ in range(50):  # the slot comes back once the server has seen the close
@@ -174,7 +172,7 @@ def test_a_session_has_an_end_by_clock_and_by_ticks(connect):
 
 def test_a_failure_inside_is_told_in_one_line(connect):
     client = connect()
-    client.app.state.runtime.open_session = lambda seed: lambda rgb: 1 / 0
+    client.app.state.runtime.scheduler.slots.step = lambda frames: 1 / 0
     with client.websocket_connect("/v1/stream") as socket:
         receive(socket)
         send(socket, 0, image())
@@ -189,5 +187,6 @@ def test_another_sites_page_cannot_open_a_session(connect):
         connect().websocket_connect("/v1/stream", headers={"origin": "https://elsewhere.example"}),
     ):
         pass
-    with connect().websocket_connect("/v1/stream", headers={"origin": "http://testserver"}) as socket:
+    own = {"origin": "http://localhost:3000", "host": "localhost:3000"}
+    with connect().websocket_connect("/v1/stream", headers=own) as socket:
         assert receive(socket)["type"] == "hello"

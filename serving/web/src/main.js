@@ -1,333 +1,299 @@
 // The page: a video at the left, the body it moves at the right, and what a person needs to know about the wire between.
-import { FrameClock } from "./camera.js";
-import { JOINTS } from "./mannequin.js";
-import { Player } from "./player.js";
+import { downloadBvh, downloadGlb } from "./download.js";
+import { listen } from "./hands.js";
+import { $, FULL_CODE, lossInWords, quiet, sentence, showAbout, showFigures, showHealth, showModel, showStatus, showTake, tell, tellWait } from "./panel.js";
 import { LatencyPlot } from "./plot.js";
+import { Retry } from "./retry.js";
+import * as service from "./service.js";
+import { Session } from "./session.js";
+import { Source, whyNot } from "./source.js";
 import { Stage } from "./stage.js";
-import { Stream } from "./stream.js";
+import { Takes } from "./take.js";
+import { animate } from "./view.js";
 
-const $ = (id) => document.getElementById(id);
+const HEALTH_S = 10;
+const LAST_CHUNK_S = 0.5;
+const REPEAT_S = 1;
+
 const video = $("video");
+const source = new Source(video);
 const plot = new LatencyPlot($("plot"));
+const takes = new Takes();
+takes.clear();
 let stage = null;
 try {
   stage = new Stage($("canvas"));
 } catch (error) {
   console.error(error);
-  tell("This browser shows no WebGL, so the body cannot be drawn. Motion is still made and counted.");
+  tell("This browser shows no WebGL, so the body cannot be drawn. Motion is still made, counted and downloaded.");
 }
 
 /** All that the page is doing; `window.egoreact` shows it to scripts. */
+const NOTHING = { frames: 0, dropped: 0, chunks: 0, batch: 0, latency_ms: null, p95_ms: null, model_ms: null, error: null };
 const state = {
-  status: "idle", frames: 0, dropped: 0, chunks: 0, latency_ms: null, version: null, digest: null, error: null,
+  status: "idle", version: null, digest: null, session: null, resumed: false, recorded: false, ...NOTHING,
   get joints() {
     return stage ? Array.from(stage.joints) : null;
+  },
+  /** Of the take that would be downloaded: 22 × 3 metres a frame. */
+  get motion() {
+    return takes.offered?.poses.map((pose) => Array.from(pose)) ?? null;
   },
 };
 window.egoreact = state;
 
-let model = null;
-let source = "sample";
-let camera = null; // MediaStream
-let session = null; // { stream, clock, player }
+let [model, offered] = [null, false]; // what is served; whether its samples are known
+let session = null;
+let playing = null; // the session whose motion is on show: the last one, also when it has ended
 let repeatTimer = null;
+const away = new Retry(tellWait);
+
+const running = () => ["live", "connecting", "reconnecting"].includes(state.status);
+
+function show(status) {
+  state.status = status;
+  showStatus(status, { camera: source.kind === "camera", ready: source.ready, done: state.frames > 0 });
+}
 
 // --- what is served --------------------------------------------------------------------------------------------------
 
-async function loadModel() {
-  const answer = await fetch("/v1/model");
-  if (!answer.ok) throw new Error(`the service answered ${answer.status}`);
-  model = await answer.json();
-  showModel(model);
-}
-
-function showModel({ version, digest }) {
-  Object.assign(state, { version, digest });
-  const label = /^\d+$/.test(version) ? `model ${version}` : version;
-  $("model-text").replaceChildren(`${label} `, Object.assign(document.createElement("code"), { textContent: digest.slice(0, 10) }));
-  $("model").title = `Model ${version}, bundle ${digest}. Opens its details as JSON.`;
-}
-
-async function loadSamples() {
-  const { samples } = await (await fetch("/v1/samples")).json();
-  $("samples").replaceChildren(...samples.map(({ title, url }) => new Option(title, url)));
-  $("samples").hidden = !samples.length;
-  document.querySelector("label[for=samples]").hidden = !samples.length;
-  $("no-samples").hidden = samples.length > 0;
-  choose(samples.length ? "sample" : "file");
-}
-
-function health(good) {
-  $("health").className = `dot ${good ? "good" : "bad"}`;
-}
-
-/** Watches the service while no session does, and says when it goes and when it is back. */
-async function watch() {
-  if (state.status !== "live") {
-    const well = await fetch("/readyz", { cache: "no-store" }).then((answer) => answer.ok, () => false);
-    health(well);
-    if (!well) away();
-    else if (state.status === "away") {
-      await loadModel().catch(() => {});
+/** Asks what is served, and for samples; again and again, ever later, while the service is away. */
+async function greet() {
+  try {
+    model = await service.model();
+    away.reset();
+    showHealth(true);
+    know(model);
+    if (state.status === "away" || state.status === "locked") {
+      if (state.status === "away") tell("The service is back.", { calm: true, seconds: 4 });
       show("idle");
-      tell("The service is back.");
-      setTimeout(() => $("banner-text").textContent === "The service is back." && quiet(), 4000);
     }
+    if (!offered) await offerSamples();
+  } catch (error) {
+    if (error instanceof service.TokenWanted) askToken(error.message);
+    else if (error instanceof service.Unanswered) gone(error.message);
+    else throw error;
   }
-  setTimeout(watch, state.status === "away" ? 1500 : 5000);
 }
 
-function away() {
-  if (state.status === "away") return;
-  stop();
+function know({ version, digest }) {
+  Object.assign(state, { version, digest });
+  showModel({ version, digest });
+}
+
+async function offerSamples() {
+  const rows = await service.samples();
+  offered = true;
+  $("samples").replaceChildren(...rows.map(({ title, url }) => new Option(title, url)));
+  for (const field of [$("samples"), document.querySelector("label[for=samples]")]) field.hidden = !rows.length;
+  $("no-samples").hidden = rows.length > 0;
+  if (source.kind === "sample" && !source.ready) choose(rows.length ? "sample" : "file");
+}
+
+function gone(line) {
+  if (state.status !== "away") tell(`${line} This page tries again by itself.`);
   show("away");
-  tell("The service went away. This page tries again until it is back.");
+  showHealth(false);
+  away.later(greet);
+}
+
+/** Looks now and then whether the service is well, while nothing else would notice. */
+async function watch() {
+  if ((state.status === "idle" || state.status === "paused") && !document.hidden) {
+    const well = await service.ready();
+    showHealth(well);
+    if (!well && state.status === "idle") gone("The service does not answer.");
+  }
+  setTimeout(watch, HEALTH_S * 1000);
+}
+
+function tryNow() {
+  away.now();
+  session?.retry.now();
+}
+
+function askToken(line) {
+  stop();
+  show("locked");
+  $("token-error").textContent = line ?? "";
+  if (!$("token-dialog").open) $("token-dialog").showModal();
+}
+
+function about() {
+  if (!model) return;
+  showAbout(model);
+  $("token-forget").hidden = !service.token.get();
+  $("about").showModal();
 }
 
 // --- the source ------------------------------------------------------------------------------------------------------
 
-function choose(kind) {
-  source = kind;
+async function choose(kind) {
+  stop();
+  takes.clear();
+  showTake(null);
   document.querySelector(`input[name=source][value=${kind}]`).checked = true;
   for (const pane of document.querySelectorAll(".pane")) pane.classList.toggle("shown", pane.dataset.pane === kind);
-  stop();
-  release();
-  if (kind === "sample" && $("samples").value) load($("samples").value);
-  else if (kind === "file" && $("file").files[0]) load(URL.createObjectURL($("file").files[0]));
-  else unload();
-  document.querySelector(".repeat").hidden = kind === "camera";
-  refresh();
+  $("repeat-label").hidden = kind === "camera";
+  const [option] = $("samples").selectedOptions;
+  if (kind === "camera") source.camera();
+  else if (kind === "file") source.file($("file").files[0]);
+  else if (option) {
+    const shown = source.sample({ title: option.text, url: option.value });
+    clearMotion();
+    await shown.catch((error) => (error instanceof service.TokenWanted ? askToken(error.message) : tell(`The sample did not come. ${error.message}`)));
+  } else source.clear(kind);
+  clearMotion();
 }
 
-function load(url) {
-  video.srcObject = null;
-  if (video.src.startsWith("blob:")) URL.revokeObjectURL(video.src);
-  video.src = url;
-  video.load();
+function takeFile(file) {
+  if (!file) return;
+  choose("file");
+  source.file(file);
+  $("file-name").textContent = file.name;
+  show(state.status);
 }
 
-function unload() {
-  video.srcObject = null;
-  video.removeAttribute("src");
-  video.load();
-}
-
-function release() {
-  camera?.getTracks().forEach((track) => track.stop());
-  camera = null;
-}
-
-async function openCamera() {
-  if (!navigator.mediaDevices) throw new Error("The browser gives the camera to secure pages only: open this one by https or on localhost.");
-  camera = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480, facingMode: "environment" } });
-  video.srcObject = camera;
+function clearMotion() {
+  playing = null;
+  stage?.reset();
+  plot.clear();
+  Object.assign(state, NOTHING);
+  showFigures(state, plot);
+  show(state.status);
 }
 
 // --- a session -------------------------------------------------------------------------------------------------------
 
+/** Play, pause, go on, or give up: whichever the moment asks for. */
+function toggle() {
+  if (state.status === "locked") return askToken();
+  if (state.status === "paused") return session.play();
+  if (state.status === "live" && source.kind !== "camera") return session.pause();
+  if (running()) return stop();
+  if (source.ready && state.status !== "away") start();
+}
+
 async function start() {
-  clearTimeout(repeatTimer);
-  if (state.status === "live" || state.status === "connecting") return stop();
   stop();
-  show("connecting");
   quiet();
+  show("connecting");
   try {
-    if (source === "camera" && !camera) await openCamera();
-    if (source !== "camera") video.currentTime = 0;
-    await video.play();
+    await source.rewind();
   } catch (error) {
     show("idle");
-    return tell(playFailure(error));
+    return tell(whyNot(error));
   }
-  if (state.status !== "connecting") return; // stopped meanwhile
-  stage?.reset();
-  plot.clear();
-  Object.assign(state, { frames: 0, dropped: 0, chunks: 0, latency_ms: null, error: null });
-  figures();
-  const current = { player: null, clock: null, stream: null };
-  current.stream = new Stream({
-    hello: (hello) => {
-      showModel(hello);
-      health(true);
-      if (hello.joints.join() !== JOINTS.join()) return current.stream.end("The service moves other joints than this page draws.", 1002);
-      current.player = new Player(hello.fps, hello.joints.length);
-      const rates = { fps: hello.fps, framesPerToken: hello.frames_per_token, sidePx: model?.image_side_px };
-      if (source !== "camera") video.currentTime = 0;
-      current.clock = new FrameClock(video, rates, (...frame) => current.stream.send(...frame));
-      show("live");
-    },
-    chunk: (chunk) => take(current, chunk),
-    end: (line, code) => end(line, code),
+  if (state.status !== "connecting") return; // given up meanwhile
+  clearMotion();
+  const mine = new Session(video, { sidePx: model?.image_side_px, record: $("consent").checked }, {
+    status: (word) => arrive(word),
+    hello: (hello, how) => begin(hello, how),
+    chunk: (chunk) => take(chunk),
+    lost: (end) => lost(end),
+    wait: tellWait,
+    drain: (seconds) => tell(`The service is about to restart: this session may go on for ${Math.round(seconds)} s.`),
+    locked: (line) => askToken(line),
+    end: ({ line, code }) => refused(line, code),
   });
-  session = current;
+  session = playing = mine;
 }
 
-function take({ player }, chunk) {
-  player.add(chunk.poses);
-  plot.add(chunk.latency_ms);
-  state.frames += chunk.poses.length;
+function arrive(word) {
+  if (word === "live") {
+    showHealth(true);
+    video.play().catch((error) => error.name === "AbortError" || refused(whyNot(error)));
+  }
+  show(word === "ended" ? "idle" : word);
+}
+
+function begin(hello, { goesOn, again }) {
+  know(hello);
+  Object.assign(state, { session: hello.session ?? null, resumed: goesOn, recorded: hello.recorded ?? false });
+  $("kept").hidden = !state.recorded;
+  state.error = null;
+  if (!again) quiet();
+  else tell(goesOn ? "Connected again: the session goes on where it was." : "Connected again, in a new session.", { calm: true, seconds: 4 });
+  if (goesOn) return null;
+  if (again) stage?.reset();
+  return takes.begin({ name: source.name, version: hello.version, digest: hello.digest });
+}
+
+function take(chunk) {
+  plot.add(chunk.latency_ms, chunk.model_ms, chunk.dropped * chunk.poses.length > state.dropped);
+  state.frames = session.take.poses.length;
   state.chunks += 1;
   state.dropped = chunk.dropped * chunk.poses.length;
-  state.latency_ms = plot.median;
-  state.model_ms = ["perception", "gpt", "decode"].reduce((sum, name) => sum + (chunk.timings_ms[name] ?? 0), 0);
-  figures();
+  state.batch = chunk.batch ?? 1;
+  state.latency_ms = plot.quantile(0.5);
+  state.p95_ms = plot.quantile(0.95);
+  state.model_ms = plot.quantile(0.5, "modelMs");
+  showFigures(state, plot);
+  showTake(takes.offered);
 }
 
-/** The service ended the session. */
-function end(line, code) {
-  stop();
+function lost(end) {
+  state.error = end.line || `closed with code ${end.code}`;
+  if (end.code !== FULL_CODE) showHealth(false);
+  tell(lossInWords(end));
+}
+
+/** The session cannot go on, and trying again would not help. */
+function refused(line, code) {
   state.error = line || `closed with code ${code}`;
-  if (code === 1006 || code === 1012 || code === 1001) {
-    health(false);
-    away();
-  } else {
-    show("idle");
-    tell(line ? `The service ended the session: ${line}.` : `The service ended the session (code ${code}).`);
-  }
+  stop();
+  tell(line ? sentence(line) : `The service ended the session (code ${code}).`);
 }
 
 function stop() {
   clearTimeout(repeatTimer);
-  session?.clock?.stop();
-  session?.stream.close();
-  if (session) ending = session; // its last motion plays out
+  const ended = session;
   session = null;
+  if (ended) ended.finish();
+  $("kept").hidden = true;
+  if (source.kind === "camera") source.release();
   video.pause();
-  if (state.status !== "away") show("idle");
+  showTake(takes.offered);
+  if (running() || state.status === "paused") show("idle");
 }
-let ending = null;
 
-function reset() {
-  const again = state.status === "live" || state.status === "connecting";
+/** A new session from the beginning, the body at its origin, the view as it was at first. */
+function again() {
+  const onceMore = running() || state.status === "paused";
   stop();
-  ending = null;
-  stage?.reset();
+  clearMotion();
   stage?.home();
-  plot.clear();
-  Object.assign(state, { frames: 0, dropped: 0, chunks: 0, latency_ms: null, model_ms: null });
-  figures();
-  show(state.status);
-  if (source !== "camera" && video.src) video.currentTime = 0;
-  if (again) start();
+  quiet();
+  if (onceMore) start();
+  else if (source.kind !== "camera") video.currentTime = 0;
 }
 
 video.addEventListener("ended", () => {
   if (!session) return;
-  session.clock?.stop();
   repeatTimer = setTimeout(() => {
     stop(); // by now the last chunk has come
-    if ($("repeat").checked) repeatTimer = setTimeout(start, 1000);
-  }, 500);
+    if ($("repeat").checked) repeatTimer = setTimeout(start, REPEAT_S * 1000);
+  }, LAST_CHUNK_S * 1000);
 });
 video.addEventListener("error", () => {
-  if (!video.getAttribute("src")) return;
-  stop();
-  tell(`This browser cannot play that video. An mp4 with H.264 works everywhere.`);
+  if (video.getAttribute("src")) refused(whyNot({ name: "MediaError" }));
+});
+video.addEventListener("loadeddata", () => show(state.status));
+video.addEventListener("timeupdate", () => {
+  const part = video.currentTime / video.duration;
+  $("played").hidden = !(part > 0); // also where a camera has no duration
+  if (part > 0) $("played").value = part;
 });
 
-function playFailure(error) {
-  if (error.name === "NotAllowedError") return "The browser did not allow the camera. Allow it in the address bar, then start again.";
-  if (error.name === "NotFoundError") return "No camera was found.";
-  if (error.name === "NotSupportedError") return "This browser cannot play that video. An mp4 with H.264 works everywhere.";
-  return error.message;
-}
+// --- begin -----------------------------------------------------------------------------------------------------------
 
-// --- what is shown ---------------------------------------------------------------------------------------------------
-
-const WORDS = { connecting: "connecting…", live: "live", away: "waiting for the service" };
-
-function show(status) {
-  state.status = status;
-  $("state").textContent = WORDS[status] ?? (state.frames ? "done" : "at rest");
-  $("state").classList.toggle("live", status === "live");
-  refresh();
-}
-
-function refresh() {
-  const running = state.status === "live" || state.status === "connecting";
-  const ready = source === "camera" || Boolean(video.getAttribute("src"));
-  $("start").textContent = running ? "Stop" : "Start";
-  $("start").disabled = !ready || state.status === "away";
-  $("play").hidden = running || !ready;
-  $("play").disabled = state.status === "away";
-  $("empty").hidden = ready;
-  document.documentElement.dataset.status = state.status;
-}
-
-function figures() {
-  $("latency").textContent = state.latency_ms === null ? "–" : state.latency_ms.toFixed(state.latency_ms < 9.95 ? 1 : 0);
-  $("seconds").textContent = (state.frames / 20).toFixed(1);
-  $("dropped").textContent = state.dropped;
-  $("model-ms").textContent = state.model_ms ? `${state.model_ms.toFixed(1)} ms` : "–";
-  document.documentElement.dataset.frames = state.frames;
-}
-
-function tell(line) {
-  $("banner-text").textContent = line;
-  $("banner").hidden = false;
-}
-
-function quiet() {
-  $("banner").hidden = true;
-}
-
-// --- hands and keys --------------------------------------------------------------------------------------------------
-
-for (const input of document.querySelectorAll("input[name=source]")) input.addEventListener("change", () => choose(input.value));
-$("samples").addEventListener("change", () => choose("sample"));
-$("file").addEventListener("change", () => take_file($("file").files[0]));
-$("start").addEventListener("click", start);
-$("play").addEventListener("click", start);
-$("reset").addEventListener("click", reset);
-$("banner-close").addEventListener("click", quiet);
-$("canvas").addEventListener("pointerdown", () => $("hint").classList.add("gone"));
-
-function take_file(file) {
-  if (!file) return;
-  choose("file");
-  load(URL.createObjectURL(file));
-  $("file-name").textContent = file.name;
-  refresh();
-}
-
-addEventListener("dragover", (event) => {
-  event.preventDefault();
-  document.body.classList.add("dropping");
+if (matchMedia("(prefers-reduced-motion: reduce)").matches) $("repeat").checked = false;
+listen({
+  toggle, again, choose, takeFile, tryNow, stop, greet, about,
+  bvh: () => downloadBvh(takes.offered), glb: () => downloadGlb(takes.offered),
 });
-addEventListener("dragleave", (event) => event.relatedTarget ?? document.body.classList.remove("dropping"));
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  document.body.classList.remove("dropping");
-  take_file([...event.dataTransfer.files].find((file) => file.type.startsWith("video/")));
-});
-addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
-  if (event.key === "r" || event.key === "R") reset();
-  if (event.key === " " && !event.target.matches("button, a")) {
-    event.preventDefault();
-    if (!$("start").disabled) start();
-  }
-});
-addEventListener("pagehide", () => stop());
-
-// --- drawing ---------------------------------------------------------------------------------------------------------
-
-let drawnAt = performance.now();
-let drew = false;
-function draw(now) {
-  const passed = now - drawnAt;
-  if (passed < stage.pauseMs) return requestAnimationFrame(draw);
-  drawnAt = now;
-  const pose = (session?.player ?? ending?.player)?.advance(Math.min(passed / 1000, 0.25));
-  if (pose) stage.pose(pose);
-  if (drew && pose) stage.judge(passed);
-  drew = stage.render(Math.min(passed / 1000, 0.25));
-  requestAnimationFrame(draw);
-}
-
-figures();
+showFigures(state, plot);
 show("idle");
-if (stage) requestAnimationFrame(draw);
-loadModel().then(() => health(true), () => away());
-loadSamples().catch(() => choose("file"));
-setTimeout(watch, 5000);
+if (stage) animate(stage, () => playing?.player);
+greet();
+setTimeout(watch, HEALTH_S * 1000);

@@ -1,18 +1,6 @@
 // A jointed wooden-figure body on the 22 SMPL joints: tapered limbs, balls at the joints, a head with a visor that shows where it faces.
 import * as THREE from "three";
-
-export const JOINTS = [
-  "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle", "spine3",
-  "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder", "left_elbow",
-  "right_elbow", "left_wrist", "right_wrist",
-];
-
-/** Standing at rest, metres, y up, facing +z: what is drawn before any motion has come. */
-export const REST_POSE = new Float32Array([
-  0, 0.95, 0, 0.1, 0.9, 0, -0.1, 0.9, 0, 0, 1.08, 0, 0.11, 0.5, 0.01, -0.11, 0.5, 0.01, 0, 1.22, 0, 0.12, 0.09, -0.02, -0.12,
-  0.09, -0.02, 0, 1.28, 0, 0.14, 0.02, 0.11, -0.14, 0.02, 0.11, 0, 1.49, -0.01, 0.08, 1.43, 0, -0.08, 1.43, 0, 0, 1.6, 0.02,
-  0.18, 1.43, -0.01, -0.18, 1.43, -0.01, 0.25, 1.18, -0.02, -0.25, 1.18, -0.02, 0.28, 0.93, 0.04, -0.28, 0.93, 0.04,
-]);
+import { JOINTS, REST_POSE } from "./skeleton.js";
 
 // From, to, radius at each, metres.
 const LIMBS = [
@@ -39,32 +27,34 @@ export class Mannequin extends THREE.Group {
 
     this.limbs = LIMBS.map(([from, to, near, far]) => {
       const geometry = new THREE.CylinderGeometry(far, near, 1, 20, 1, true).translate(0, 0.5, 0);
-      return { mesh: this.part(geometry, this.skin), from: this.at[from], to: this.at[to] };
+      return { mesh: this.part(geometry, this.skin, from), from: this.at[from], to: this.at[to] };
     });
     this.balls = Object.entries(BALLS).map(([name, radius]) => ({
-      mesh: this.part(new THREE.SphereGeometry(radius, 24, 16), this.dark),
+      mesh: this.part(new THREE.SphereGeometry(radius, 24, 16), this.dark, name),
       at: this.at[name],
     }));
-    this.pelvis = this.part(ellipsoid(0.155, 0.115, 0.108), this.skin);
-    this.waist = this.part(ellipsoid(0.118, 0.13, 0.09), this.dark);
-    this.chest = this.part(ellipsoid(0.168, 0.205, 0.122), this.skin);
+    this.pelvis = this.part(ellipsoid(0.155, 0.115, 0.108), this.skin, "pelvis");
+    this.waist = this.part(ellipsoid(0.118, 0.13, 0.09), this.dark, "spine1");
+    this.chest = this.part(ellipsoid(0.168, 0.205, 0.122), this.skin, "spine3");
     this.head = new THREE.Group();
     this.head.add(
-      this.part(ellipsoid(0.078, 0.115, 0.098), this.skin),
-      this.part(new THREE.SphereGeometry(1, 32, 12, 0.35, Math.PI - 0.7, 1.22, 0.5).scale(0.081, 0.118, 0.102), this.visor),
+      this.part(ellipsoid(0.078, 0.115, 0.098), this.skin, "head"),
+      this.part(new THREE.SphereGeometry(1, 32, 12, 0.35, Math.PI - 0.7, 1.22, 0.5).scale(0.081, 0.118, 0.102), this.visor, "head"),
     );
     this.add(this.head);
     this.hands = ["left", "right"].map((side) => ({
-      mesh: this.part(ellipsoid(0.032, 0.078, 0.02), this.skin), wrist: this.at[`${side}_wrist`], elbow: this.at[`${side}_elbow`],
+      mesh: this.part(ellipsoid(0.032, 0.078, 0.02), this.skin, `${side}_wrist`), wrist: this.at[`${side}_wrist`], elbow: this.at[`${side}_elbow`],
     }));
     this.feet = ["left", "right"].map((side) => ({
-      mesh: this.part(ellipsoid(0.044, 0.036, 0.125), this.skin), ankle: this.at[`${side}_ankle`], toe: this.at[`${side}_foot`],
+      mesh: this.part(ellipsoid(0.044, 0.036, 0.125), this.skin, `${side}_ankle`), ankle: this.at[`${side}_ankle`], toe: this.at[`${side}_foot`],
     }));
     this.pose(REST_POSE);
   }
 
-  part(geometry, material) {
+  /** A piece of the body that `joint` carries. */
+  part(geometry, material, joint) {
     const mesh = new THREE.Mesh(geometry, material);
+    mesh.userData.joint = joint;
     mesh.castShadow = true;
     mesh.receiveShadow = true;
     this.add(mesh);

@@ -1,11 +1,10 @@
-// The 3D view: floor grid, light and soft shadow, a camera that follows the body and that a hand or keys can turn, the head's trail.
+// The 3D view: floor grid, light and soft shadows, a camera that follows the body and that a hand or keys can turn, the path of the head.
 import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
-import { Mannequin, JOINTS, REST_POSE } from "./mannequin.js";
+import { Mannequin } from "./mannequin.js";
+import { HEAD, NECK, REST_POSE } from "./skeleton.js";
+import { Trail } from "./trail.js";
 
-const HEAD = JOINTS.indexOf("head");
-const TRAIL_POINTS = 100;
-const TRAIL_STEP_M = 0.04;
 const HOME = new THREE.Vector3(1.9, 0.8, 3.1);
 const EYE_HEIGHT_M = 0.98;
 // From the best looking to what a processor without a graphics card can draw; the stage walks down until it is fluent.
@@ -18,6 +17,11 @@ const QUALITY = [
   { pixelRatio: 0.35, shadowPx: 256, pauseMs: 120 },
 ];
 const SOFTWARE_QUALITY = 2;
+const HEAD_CENTRE_M = 0.1; // above the joint that carries it
+// Under which joints the floor is darkened, how widely, and from what height on not any more.
+const SPOTS = [
+  { joints: [7, 10], size_m: 0.46, fade_m: 0.35 }, { joints: [8, 11], size_m: 0.46, fade_m: 0.35 }, { joints: [0], size_m: 1.3, fade_m: 1.9 },
+];
 const SLOW_MS = 45;
 const JUDGED_FRAMES = 12;
 const JUDGED_MS = 900;
@@ -40,7 +44,7 @@ export class Stage {
     this.target = new THREE.Vector3(0, EYE_HEIGHT_M, 0);
     this.controls = new OrbitControls(this.camera, canvas);
     Object.assign(this.controls, {
-      enableDamping: true, dampingFactor: 0.08, enablePan: false, minDistance: 1.4, maxDistance: 9, maxPolarAngle: 1.54,
+      enableDamping: !matchMedia("(prefers-reduced-motion: reduce)").matches, dampingFactor: 0.08, enablePan: false, minDistance: 1.4, maxDistance: 9, maxPolarAngle: 1.54,
     });
     this.home();
 
@@ -48,8 +52,10 @@ export class Stage {
     this.scene.add(this.body);
     this.light();
     this.floor();
-    this.trail();
-    this.pose(REST_POSE);
+    this.contacts();
+    this.trail = new Trail();
+    this.scene.add(this.trail);
+    this.joints = REST_POSE;
     this.paint();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
@@ -94,13 +100,22 @@ export class Stage {
     this.scene.add(this.shade, this.grid);
   }
 
-  trail() {
-    this.trailMaterial = new THREE.MeshBasicMaterial();
-    this.dots = new THREE.InstancedMesh(new THREE.SphereGeometry(0.017, 12, 8), this.trailMaterial, TRAIL_POINTS);
-    this.dots.frustumCulled = false;
-    this.dots.count = 0;
-    this.places = [];
-    this.scene.add(this.dots);
+  /** A soft dark spot under each foot and the body: where it touches the floor the eye wants more than the sun's shadow. */
+  contacts() {
+    const geometry = new THREE.PlaneGeometry(1, 1).rotateX(-Math.PI / 2);
+    this.spots = SPOTS.map(({ joints, size_m, fade_m }) => {
+      const material = new THREE.ShaderMaterial({
+        transparent: true,
+        depthWrite: false,
+        uniforms: { strength: { value: 0 } },
+        vertexShader: `varying vec2 p; void main() { p = uv * 2.0 - 1.0; gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0); }`,
+        fragmentShader: `uniform float strength; varying vec2 p; void main() { float d = 1.0 - min(length(p), 1.0); gl_FragColor = vec4(0.0, 0.0, 0.0, strength * d * d); }`,
+      });
+      const mesh = new THREE.Mesh(geometry, material);
+      mesh.scale.set(size_m, 1, size_m);
+      this.scene.add(mesh);
+      return { joints, fade_m, mesh, strength: material.uniforms.strength };
+    });
   }
 
   /** Colours from the style sheet, so that light and dark are told in one place. */
@@ -109,8 +124,10 @@ export class Stage {
     const colour = (name) => style.getPropertyValue(`--${name}`).trim();
     this.body.paint({ skin: colour("skin"), joint: colour("joint"), visor: colour("visor") });
     this.gridMaterial.uniforms.ink.value.set(colour("grid"));
-    this.trailMaterial.color.set(colour("accent"));
+    this.trail.paint(colour("accent"));
     this.shade.material.opacity = Number(colour("shadow"));
+    this.dark = Number(colour("contact"));
+    this.pose(this.joints);
     this.stale = true;
   }
 
@@ -119,34 +136,19 @@ export class Stage {
     this.body.pose(joints);
     this.joints = joints;
     this.stale = true;
-    const head = new THREE.Vector3().fromArray(joints, HEAD * 3);
-    if (!this.places.length) this.places.push(head);
-    const before = this.places.length;
-    // Evenly spaced, however seldom a frame is drawn.
-    for (let gap = head.distanceTo(this.places.at(-1)); gap > TRAIL_STEP_M; gap -= TRAIL_STEP_M) {
-      this.places.push(this.places.at(-1).clone().lerp(head, TRAIL_STEP_M / gap));
+    const [neck, head] = [NECK, HEAD].map((joint) => new THREE.Vector3().fromArray(joints, joint * 3));
+    this.trail.reach(head.addScaledVector(neck.sub(head).normalize(), -HEAD_CENTRE_M));
+    for (const { joints: over, fade_m, mesh, strength } of this.spots) {
+      const mean = (axis) => over.reduce((sum, joint) => sum + joints[joint * 3 + axis], 0) / over.length;
+      mesh.position.set(mean(0), 0.002, mean(2));
+      strength.value = this.dark * Math.max(1 - Math.max(mean(1), 0) / fade_m, 0);
     }
-    if (this.places.length === before) return;
-    this.places.splice(0, this.places.length - TRAIL_POINTS);
-    this.drawTrail();
-  }
-
-  drawTrail() {
-    const matrix = new THREE.Matrix4();
-    const count = this.places.length - 1; // the newest is inside the head
-    this.dots.count = Math.max(count, 0);
-    for (let i = 0; i < count; i++) {
-      const size = 0.25 + 0.75 * (i / count) ** 1.5;
-      this.dots.setMatrixAt(i, matrix.makeScale(size, size, size).setPosition(this.places[i]));
-    }
-    this.dots.instanceMatrix.needsUpdate = true;
   }
 
   /** The body at rest at the origin, no trail. */
   reset() {
     this.pose(REST_POSE);
-    this.places = []; // the trail begins where motion does
-    this.drawTrail();
+    this.trail.clear(); // it begins where motion does
   }
 
   /** The view as it was at first, wherever the body is. */
