@@ -154,5 +154,7 @@ def paired(table: pd.DataFrame, condition: str, against: str, column: str) -> Es
     None where no clip has it under both.
     """
     means = table[table["condition"].isin([condition, against])].groupby(["condition", "clip_id"])[column].mean()
+    if not {condition, against} <= set(means.index.get_level_values("condition")):
+        return None
     differences = (means[condition] - means[against]).dropna().to_numpy()
     return metrics.estimate(differences) if len(differences) else None

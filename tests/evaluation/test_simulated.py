@@ -18,7 +18,7 @@ from egoreact.training.loop import LoopConfig
 
 CONFIG = EvaluatorTrainingConfig(
     MotionEvaluatorConfig(channels=64, hidden=64, embedding_dim=64),
-    LoopConfig(steps=60, batch_size=32, learning_rate=2e-3, grad_clip=1.0),
+    LoopConfig(steps=100, batch_size=32, learning_rate=2e-3, grad_clip=1.0),
 )
 
 
@@ -40,7 +40,7 @@ def held_out() -> list[LabelledMotion]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> MotionEvaluator:
-    return train_evaluator(simulate(64, seed=0), [], CONFIG, folder=tmp_path_factory.mktemp("evaluator"))
+    return train_evaluator(simulate(128, seed=0), [], CONFIG, folder=tmp_path_factory.mktemp("evaluator"))
 
 
 def test_it_names_the_encounters_of_held_out_clips(trained: MotionEvaluator, held_out: list[LabelledMotion]) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -87,6 +88,7 @@ def test_ctrl_c_ends_cleanly_and_the_file_is_written(service, long_walk, tmp_pat
     process = subprocess.Popen(
         command(long_walk, "--url", service.url, "--out", out),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
     for _ in range(4):
         assert process.stdout.readline().startswith("chunk ")

@@ -2,7 +2,7 @@
 
 Written by `python tests/training/test_golden_curve.py`, to be run again, and its difference looked at, where the network,
 the loop or the simulator's acting are changed on purpose. Tolerance: 1e-3 relative, for other processors add in another
-order; the curve falls by a fifth, so a changed learning rate, draw or loss shows.
+order; the curve falls by a sixth, so a changed learning rate, draw or loss shows.
 """
 
 import json
@@ -26,7 +26,7 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "tokenizer_20_steps.json"
 CONFIG = TokenizerTrainingConfig(
     VQVAEConfig(width=48, code_dim=32, codebook_size=64, residual_blocks=2), window_frames=64
 )
-LOOP = LoopConfig(steps=20, batch_size=8, learning_rate=4e-3, warmup_steps=4, log_every=1, seed=3)
+LOOP = LoopConfig(steps=20, batch_size=8, learning_rate=2e-3, warmup_steps=4, log_every=1, seed=3)
 
 
 def curve(folder: Path) -> dict[str, list[float]]:
@@ -53,7 +53,7 @@ def test_the_curve_is_what_it_was(tmp_path):
     assert made["loss"] == pytest.approx(golden["loss"], rel=1e-3)
     assert made["reconstruction"] == pytest.approx(golden["reconstruction"], rel=1e-3)
     assert made["codes_used"] == pytest.approx(golden["codes_used"], abs=0.05)
-    assert golden["loss"][-1] < 0.8 * golden["loss"][0]
+    assert golden["loss"][-1] < 0.85 * golden["loss"][0]
 
 
 if __name__ == "__main__":
