@@ -155,8 +155,9 @@ class Runtime:
         """What every answer carries."""
         return {"version": self.version, "digest": self.digest}
 
-    def hello(self) -> dict[str, Any]:
-        """What a client must know before its first frame."""
+    def model(self) -> dict[str, Any]:
+        """What is served, and where it comes from: with these one walks back to its run and its shards."""
+        manifest, release = self.bundle.manifest, self.served.release
         return self.stamp() | {
             "protocol": PROTOCOL,
             "fps": FPS,
@@ -164,15 +165,10 @@ class Runtime:
             "joints": list(JOINTS),
             "parents": list(PARENTS),
             "limits": self.limits.public(),
+            "image_side_px": self.bundle.config.encoder.image_size_px,
+            "origin": {name: getattr(manifest, name) for name in ("data_revision", "commit", "mlflow_run", "seed")},
+            "release": {} if release is None else {k: v for k, v in asdict(release).items() if k != "bundle"},
         }
-
-    def model(self) -> dict[str, Any]:
-        """`hello`, and where the model comes from: with these one walks back to its run and its shards."""
-        manifest, release = self.bundle.manifest, self.served.release
-        origin = {name: getattr(manifest, name) for name in ("data_revision", "commit", "mlflow_run", "seed")}
-        released = {} if release is None else {k: v for k, v in asdict(release).items() if k != "bundle"}
-        image_side_px = self.bundle.config.encoder.image_size_px
-        return self.hello() | {"image_side_px": image_side_px, "origin": origin, "release": released}
 
     def close(self) -> None:
         self.stopping = True
