@@ -41,7 +41,7 @@ ui: $(INSTALLED)  ## MLflow's pages: runs, curves, videos, versions
 	egoreact ui
 
 test: $(INSTALLED) $(PAGE)  ## all tests
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)  ## ruff, mypy, import contracts
 	ruff check .

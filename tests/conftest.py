@@ -38,3 +38,27 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EGOREACT_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
+
+
+LONGEST_FIRST = (
+    "pipeline/test_tiny_run.py",
+    "production/",
+    "training/test_ray_train.py",
+    "bench/test_bench_service.py",
+    "browser/test_page_recovery.py",
+    "service/test_client.py",
+    "service/test_process.py",
+    "hrd/test_dataset.py",
+    "browser/",
+)
+"""So that two workers end together: a file that takes minutes, begun last, would keep one of them waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.relative_to(here).as_posix()
+        return next((n for n, start in enumerate(LONGEST_FIRST) if name.startswith(start)), len(LONGEST_FIRST))
+
+    items.sort(key=rank)  # stable: within a file nothing moves

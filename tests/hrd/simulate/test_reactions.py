@@ -1,7 +1,7 @@
 """What people do: it helps, it is what was said, and a body could do it."""
 
 import dataclasses
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -19,12 +19,12 @@ HEAD_TOP_M = 0.19
 BONES = (list(range(1, NUM_JOINTS)), list(PARENTS[1:]))
 
 
-@cache
+@lru_cache(maxsize=32)  # all seeds of a kind: pytest takes the kinds one after another
 def staged(category: str, seed: int) -> Staged:
     return stage(CONFIG, category, seed)
 
 
-@pytest.fixture(params=list(ENCOUNTERS))
+@pytest.fixture(params=list(ENCOUNTERS), scope="module")
 def category(request: pytest.FixtureRequest) -> str:
     return request.param
 

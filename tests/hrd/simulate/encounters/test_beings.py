@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ MEETINGS = {
 }
 
 
-@cache
+@lru_cache(maxsize=32)  # all seeds of a kind: pytest takes the kinds one after another
 def staged(category: str, seed: int) -> Staged:
     return stage(CONFIG, category, seed)
 
@@ -81,7 +81,7 @@ def both(kind: str, seed: int) -> tuple[Staged, np.ndarray, np.ndarray]:
     return clip, clip.performance.joints_m, MEETINGS[kind](clip.parameters, clip.times_s).joints_m
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS, scope="module")
 def test_not_the_clock_but_what_comes_tells_the_moment(kind: str) -> None:
     clips = [staged(kind, seed) for seed in range(16)]
     onsets_s = [clip.notes["onset_s"] + clip.begins_s for clip in clips]
@@ -98,7 +98,7 @@ def test_not_the_clock_but_what_comes_tells_the_moment(kind: str) -> None:
             assert in_sight(clip, at(clip, first_s if clip.begins_s else clip.notes["onset_s"]))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS, scope="module")
 def test_what_comes_is_on_its_way_or_waits_before(kind: str) -> None:
     encounter = ENCOUNTERS[kind]
     times_s = np.arange(-encounter.waits_s[1], 2.0, 1 / FPS)

@@ -1,7 +1,7 @@
 """Things that come: they move as things do, they miss who reacts and would have hit who does not, and people do what is said."""
 
 import dataclasses
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ THINGS = (
 )  # fmt: skip
 
 
-@cache
+@lru_cache(maxsize=32)  # all seeds of a kind: pytest takes the kinds one after another
 def staged(category: str, seed: int) -> Staged:
     return stage(CONFIG, category, seed)
 
@@ -81,7 +81,7 @@ def away(angle: np.ndarray | float) -> np.ndarray:
     return np.abs((np.asarray(angle) + np.pi) % (2 * np.pi) - np.pi)
 
 
-@pytest.mark.parametrize("category", THINGS)
+@pytest.mark.parametrize("category", THINGS, scope="module")
 def test_what_comes_is_there_and_moves_within_the_world(category: str) -> None:
     clip = staged(category, 0)
     comes = clip.encounter.comes
@@ -111,7 +111,7 @@ def test_left_and_right_happen_equally_often_and_are_mirror_images(category: str
 
 
 @pytest.mark.parametrize("change", [{"height_scale": 1.07}, {"latency_s": 0.08}, {"amplitude": 1.12}, {"temper": 77}])
-@pytest.mark.parametrize("category", THINGS)
+@pytest.mark.parametrize("category", THINGS, scope="module")
 def test_who_it_is_shows(category: str, change: dict[str, float]) -> None:
     clip = staged(category, 0)
     base = dataclasses.replace(clip.person, height_scale=1.0, latency_s=0.0, amplitude=1.0)
@@ -152,7 +152,7 @@ WALKED_UP_TO = ("step_up", "edge", "slippery_ground", "door")
 UNTIMED = ("falling_box", "rain_of_things", "explosion", "swinging_bag", *WALKED_UP_TO)
 
 
-@pytest.mark.parametrize("category", UNTIMED)
+@pytest.mark.parametrize("category", UNTIMED, scope="module")
 def test_what_is_seen_says_when_and_the_clock_does_not(category: str) -> None:
     clips = [staged(category, seed) for seed in range(16)]
     onsets = np.array([clip.begins_s + clip.notes["onset_s"] for clip in clips])
@@ -165,7 +165,7 @@ def test_what_is_seen_says_when_and_the_clock_does_not(category: str) -> None:
         assert max(clip.begins_s for clip in clips) > 0.9
 
 
-@pytest.mark.parametrize("category", UNTIMED)
+@pytest.mark.parametrize("category", UNTIMED, scope="module")
 def test_what_waits_is_at_rest_and_what_comes_never_jumps(category: str) -> None:
     longest = np.arange(-1.2, 4.0, 1 / FPS)
     for seed in SEEDS:
