@@ -114,7 +114,7 @@ def run(command: Command, name: str, arguments: list[str]) -> None:
     """Parses a command's options, for example `--port 3000`, and calls it."""
     import tyro
 
-    tyro.cli(command, prog=f"egoreact {name}", args=arguments, config=(tyro.conf.FlagConversionOff,))
+    tyro.cli(command, prog=f"egoreact {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
 
 
 def contents(table: dict[str, Command]) -> str:

@@ -68,7 +68,7 @@ def hrd_import(
         category: what happens, for recorded video: one of `egoreact hrd encounters`, or unknown. For motion alone, the one encounter that
             may explain it.
         caption: a sentence about what happens.
-        explain: let something come, in the view of motion alone, that is a reason for what the body does; False renders a calm place.
+        explain: let something come, in the view of motion alone, that is a reason for what the body does; without, a calm place is rendered.
         strict: stop at the first recording that cannot be read, instead of leaving it out.
         frames: frames a clip at 20 a second, 4N + 1; longer recordings are cut into windows.
         fov_degrees: the camera's field of view from side to side.

@@ -30,7 +30,7 @@ Kind = Literal["session", "upload"]
 class Limits:
     """What one worker carries. Each is settable: `max_sessions` by `EGOREACT_MAX_SESSIONS`, and so on."""
 
-    max_sessions: int = 8
+    max_sessions: int = 16
     """Live ones, and parked ones whose client may come back."""
     max_batch: int = 16
     """Sessions that share a step of the model, at most."""

@@ -45,7 +45,7 @@ def stream(
         camera: number of a camera, from 0, or a network camera's address, for example rtsp://….
         url: of the service.
         seed: of sampling.
-        realtime: a video at its own pace, as a camera would; False sends as fast as the service answers.
+        realtime: a video at its own pace, as a camera would; without, as fast as the service answers.
         keep_place: where the service restarted and the body begins anew, it stands and faces as before.
         consent_to_record: lets the service keep frames and motion of this session, where it is set to record.
         token: bearer token; better in EGOREACT_TOKEN, which no list of processes shows.

@@ -58,7 +58,7 @@ class ModelAnswer(_Stamped):
     frames_per_token: int = Field(examples=[4])
     joints: list[str] = Field(examples=[list(JOINTS)])
     parents: list[int] = Field(examples=[list(PARENTS)])
-    limits: dict[str, int] = Field(examples=[{"max_sessions": 8, "max_uploads": 2, "max_upload_seconds": 60}])
+    limits: dict[str, int] = Field(examples=[{"max_sessions": 16, "max_uploads": 2, "max_upload_seconds": 60}])
     image_side_px: int = Field(description="frames are scaled to this square", examples=[112])
     origin: dict[str, Any] = Field(
         description="data revision, commit, run and seed of its training",

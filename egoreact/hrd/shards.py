@@ -19,7 +19,7 @@ from egoreact.hrd.clip import Clip, Split
 
 MANIFEST = "manifest.parquet"
 COLUMNS = ("clip_id", "shard", "shard_sha256", "split", "category", "frames", "source", "seed")
-FETCH = "fetch it again with: egoreact hrd pull --force True"
+FETCH = "fetch it again with: egoreact hrd pull --force"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def write_shard(path: Path, clips: Iterable[Clip]) -> list[dict]:
 
 
 @contextmanager
-def disk_errors_named(path: Path) -> Iterator[None]:
+def disk_errors_named(path: object) -> Iterator[None]:
     """What a disk refuses becomes one line.
 
     Raises:

@@ -77,7 +77,7 @@ def test_a_video_gives_a_line_a_chunk_and_an_npz(service, walk, tmp_path):
 
 def test_a_video_as_fast_as_it_goes_gives_a_bvh(service, walk, tmp_path):
     out = tmp_path / "walk.bvh"
-    done = ran("--video", walk, "--realtime", "False", "--url", service.url, "--out", out)
+    done = ran("--video", walk, "--no-realtime", "--url", service.url, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "3 chunks, 0 dropped" in done.stdout
     assert "Frames: 12" in out.read_text()
@@ -202,7 +202,7 @@ def test_what_came_before_a_failure_is_written(walk, tmp_path):
 
     out = tmp_path / "walk.npz"
     with scripted(fail_at_the_third) as url:
-        done = ran(walk, "--realtime", "False", "--url", url, "--out", out)
+        done = ran(walk, "--no-realtime", "--url", url, "--out", out)
     assert "the service failed; its log says why" in one_line(done)
     assert "2 chunks" in done.stdout.splitlines()[-1]
     with np.load(out) as arrays:
