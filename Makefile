@@ -10,11 +10,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiled bytecode saves seconds at each start of the heavy packages.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run serve ui test lint format bench web clean
+.PHONY: help install run serve ui test lint format bench web infra-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 install: $(INSTALLED)  ## create .venv from constraints.txt
 
@@ -52,6 +52,9 @@ lint: $(INSTALLED)  ## ruff, mypy, import contracts
 format: $(INSTALLED)  ## rewrite the sources to the project's style
 	ruff check --fix .
 	ruff format .
+
+infra-check: $(INSTALLED)  ## render and check the cluster's manifests, workflows and compiled pipelines
+	python -m infra.check
 
 bench: $(INSTALLED)  ## measure; the last line is JSON
 	egoreact bench all

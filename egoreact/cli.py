@@ -24,8 +24,8 @@ Command = Callable[..., None]
 
 SECTIONS = {
     "React": ("react", "stream"),
-    "Serve and look": ("serve", "token", "ui"),
-    "Train": ("pipeline", "rollback", "release"),
+    "Serve and look": ("serve", "token", "lineage", "ui"),
+    "Train": ("pipeline", "retrain", "rollback", "release"),
     "Data": ("hrd",),
     "Measure and understand": ("evaluate", "evaluator", "experiment", "explain", "replay", "bench"),
 }

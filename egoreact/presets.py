@@ -5,6 +5,7 @@ The same code runs all three: `tiny` in seconds (tests), `demo` in minutes on tw
 
 import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -66,6 +67,8 @@ class RunConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     promotion: PromotionPolicy = field(default_factory=PromotionPolicy)
     workers: WorkersConfig = field(default_factory=WorkersConfig)
+    initial: str = ""
+    """Digest of the registered bundle whose weights encoder, tokenizer and transformer start from; from scratch where empty."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -97,6 +100,17 @@ class RunConfig:
             raise EgoReactError(f"{place}: {first['msg']}", where="config", remedy="correct that field") from error
         except ValueError as error:
             raise EgoReactError(f"is not JSON ({error})", where="config", remedy="start from a preset") from error
+
+    @staticmethod
+    def from_file(path: Path) -> "RunConfig":
+        """Raises:
+        EgoReactError: the file cannot be read, or see `from_json`.
+        """
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise EgoReactError(f"cannot be read ({error})", where=path, remedy="name a JSON file") from error
+        return RunConfig.from_json(text)
 
     @property
     def digest(self) -> str:

@@ -1,7 +1,10 @@
 """Networks on disk: safetensors for the numbers, JSON for the config. Read whole and fitting, or refused by name."""
 
 import json
-from collections.abc import Callable, Mapping
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +24,20 @@ WEIGHTS, CONFIG = "weights.safetensors", "config.json"
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    with disk_errors_raised():
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+
+
+@contextmanager
+def disk_errors_raised() -> Iterator[None]:
+    """What a disk refuses safetensors is raised as the OSError that it was."""
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

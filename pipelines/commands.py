@@ -1,4 +1,4 @@
-"""The commands of the workflow: run it, compile it, go back, look at its records."""
+"""The commands of the workflow: run it here or on a cluster, go back, look at its records."""
 
 import os
 from collections.abc import Callable
@@ -6,8 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from components.release.commands import COMMANDS as LINEAGE_COMMANDS
 from components.version_dataset.commands import COMMANDS as DATA_COMMANDS
 from egoreact.errors import EgoReactError
+from pipelines.cluster.commands import COMMANDS as CLUSTER_COMMANDS
+from pipelines.retrain_commands import COMMANDS as RETRAIN_COMMANDS
 
 
 def pipeline_run(
@@ -37,33 +40,11 @@ def pipeline_run(
     from pipelines.local import run_training
     from pipelines.show import StepLines, summary
 
-    chosen = by_name(preset, seed=seed) if config is None else RunConfig.from_json(_read(config))
+    chosen = by_name(preset, seed=seed) if config is None else RunConfig.from_file(config)
     chosen = replace(chosen, dataset=chosen.dataset.resized(train=train_clips, val=val_clips, test=test_clips))
     with StepLines(sys.stdout) as lines:
         run = run_training(chosen.to_json(), watch=lines)
     lines.console.print(summary(run))
-
-
-def pipeline_compile(
-    out: Path = Path("egoreact-training.yaml"),
-    /,
-    *,
-    pods: Literal["cpu", "gpu"] = "cpu",
-    image: str | None = None,
-) -> None:
-    """Compile the workflow for Kubeflow Pipelines. The same code gives the same bytes.
-
-    Args:
-        out: the file to write, ending in .yaml.
-        pods: resources of the steps' pods: cpu for tiny and demo, gpu for paper.
-        image: the steps' image, by digest; EGOREACT_STEP_IMAGE or egoreact/step:latest where not given.
-    """
-    if image is not None:
-        os.environ["EGOREACT_STEP_IMAGE"] = image
-    from pipelines.local import compile_pipeline
-    from pipelines.training import ON_CPU, ON_GPU, training_pipeline_on
-
-    print(compile_pipeline(training_pipeline_on(ON_GPU if pods == "gpu" else ON_CPU), out))
 
 
 def rollback(*, to: str | None = None) -> None:
@@ -127,18 +108,13 @@ def ui(*, port: int = 5000) -> None:
     os.execve(sys.executable, command, settings)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EgoReactError(f"cannot be read ({error})", where=path, remedy="name a JSON file") from error
-
-
 COMMANDS: dict[str, Callable[..., None]] = {
     "pipeline run": pipeline_run,
-    "pipeline compile": pipeline_compile,
     "rollback": rollback,
     "release": release,
     "ui": ui,
+    **CLUSTER_COMMANDS,
+    **RETRAIN_COMMANDS,
     **DATA_COMMANDS,
+    **LINEAGE_COMMANDS,
 }

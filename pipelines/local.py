@@ -1,4 +1,4 @@
-"""Runs the compiled training pipeline on this machine: KFP's own local runner, a process a step, and a report of each.
+"""Runs the compiled pipelines on this machine: KFP's own local runner, a process a step, and a report of each.
 
 Retries are a cluster's answer to lost nodes; here a step that fails has failed, so they are taken out. Nothing else
 differs from what is compiled.
@@ -76,6 +76,16 @@ class RunSummary:
     """Outcome, reasons, checks, and both records."""
 
 
+@dataclass(frozen=True)
+class Retraining:
+    """What a look for new data led to."""
+
+    why: str
+    """There was reason to train, or none."""
+    run: RunSummary | None
+    """None where nothing was trained."""
+
+
 Watch = Callable[[Step, int, str], None]
 """(step, steps in the pipeline, the last line it printed), called when a step starts, prints and ends."""
 
@@ -123,28 +133,68 @@ def run_training(config_json: str, *, workspace: Workspace | None = None, watch:
     from pipelines.training import training_pipeline
 
     workspace = workspace or Workspace.from_environment()
-    config = json.loads(config_json)
-    arguments = {
-        "config": config_json,
-        "code_digest": code_digest(),
-        "max_failing_fraction": config["gate"]["max_failing_fraction"],
-    }
+    arguments = _arguments(config_json)
     with _environment({"EGOREACT_HOME": str(workspace.root)}):
         ran = run_pipeline(training_pipeline, arguments, workspace.pipeline_root, watch=watch)
-    record = json.loads(Path(ran.outputs["record"].path).read_text())
+    end = {
+        "promoted": bool(ran.outputs["promoted"]),
+        "version": ran.outputs["version"],
+        "digest": ran.outputs["digest"],
+        "decision": json.loads(Path(ran.outputs["decision"].path).read_text()),
+    }
+    return _summary(workspace, arguments, ran, end)
+
+
+def run_retraining(
+    config_json: str,
+    source: str,
+    *,
+    from_scratch: bool = False,
+    workspace: Workspace | None = None,
+    watch: Watch | None = None,
+) -> Retraining:
+    """Looks for new shards at a source and, where there is reason to, goes the whole way to a released model.
+
+    Args:
+        config_json: `RunConfig` as JSON.
+        source: a folder, `file:///folder` or `s3://bucket/prefix`.
+        from_scratch: start from fresh weights instead of the champion's.
+        watch: told of every step as it runs.
+
+    Raises:
+        EgoReactError: as `run_training`.
+    """
+    from pipelines.retraining import retraining_pipeline
+
+    workspace = workspace or Workspace.from_environment()
+    arguments = _arguments(config_json) | {"source": source, "from_scratch": from_scratch}
+    with _environment({"EGOREACT_HOME": str(workspace.root)}):
+        ran = run_pipeline(retraining_pipeline, arguments, workspace.pipeline_root, watch=watch)
+    if not ran.outputs["trained"]:
+        return Retraining(ran.outputs["why"], None)
+    return Retraining(ran.outputs["why"], _summary(workspace, arguments, ran, json.loads(ran.outputs["outcome"])))
+
+
+def _arguments(config_json: str) -> dict[str, Any]:
+    fraction = json.loads(config_json)["gate"]["max_failing_fraction"]
+    return {"config": config_json, "code_digest": code_digest(), "max_failing_fraction": fraction}
+
+
+def _summary(workspace: Workspace, arguments: dict[str, Any], ran: Ran, end: dict[str, Any]) -> RunSummary:
+    """Args:
+    end: `promoted`, `version`, `digest`, `decision`.
+    """
+    record = end["decision"]["challenger"]
     summary = RunSummary(
-        config=config["name"],
+        config=json.loads(arguments["config"])["name"],
         data_revision=record["data_revision"],
         code_digest=arguments["code_digest"],
         started_at=ran.started_at,
         seconds=ran.seconds,
         peak_memory_mb=ran.peak_memory_mb,
         steps=ran.steps,
-        promoted=bool(ran.outputs["promoted"]),
-        version=ran.outputs["version"],
-        digest=ran.outputs["digest"],
         record=record,
-        decision=json.loads(Path(ran.outputs["decision"].path).read_text()),
+        **end,
     )
     write_json(workspace.pipeline_root / LAST_RUN, asdict(summary))
     return summary

@@ -20,6 +20,7 @@ from serving.admission import Limits
 from serving.logs import form as log_form
 from serving.logs import say
 from serving.recording import Recorder
+from serving.releases import Releases, followed_release
 from serving.runtime import Served
 
 REFUSED_MARK = "egoreact cannot serve: "
@@ -29,6 +30,9 @@ STOP_S = 3.0
 
 def run_service(*, host: str, port: int) -> None:
     """Serves until SIGTERM, SIGINT or the child's own end. What is in progress gets its time; a second signal ends that.
+
+    A new release of the workspace is taken while it runs: the present one drains, then the new one starts in its place. One
+    that cannot start is refused, and the one before serves again.
 
     Raises:
         EgoReactError: nothing is released, the bundle is damaged, a limit or another setting is wrong, the port is
@@ -44,7 +48,6 @@ def run_service(*, host: str, port: int) -> None:
     _check_address(host, port)
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     url = f"http://{shown}:{port}"
-    say(f"starting: model {served.version}, bundle {served.digest[:12]}")
     asked_to_stop, at_once = threading.Event(), threading.Event()
 
     def asked(number: int, frame: FrameType | None) -> None:
@@ -52,15 +55,46 @@ def run_service(*, host: str, port: int) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, asked)
-    child = _Child(host, port)
+    with followed_release(served, url) as releases:
+        _serve(host, port, url, served, releases, limits.drain_seconds + STOP_S, asked_to_stop, at_once)
+
+
+def _serve(
+    host: str, port: int, url: str, served: Served, releases: Releases, stop_within_s: float,
+    asked_to_stop: threading.Event, at_once: threading.Event,
+) -> None:  # fmt: skip
+    before: Served | None = None
+    """What served until the present one took over; none once the present one is ready."""
+    say(f"starting: model {served.version}, bundle {served.digest[:12]}")
+    child = _Child(host, port, releases.pin(served))
     try:
         ready = False
-        while child.process.poll() is None and child.refused is None and not asked_to_stop.wait(0.1):
-            if not ready and child.answers(url):
-                ready = True
+        while not asked_to_stop.wait(0.1):
+            ended = child.refused is not None or child.process.poll() is not None
+            if ended and before is None:
+                break
+            if not ended and not ready and child.answers(url):
+                ready, before = True, None
+                releases.ready(served)
                 say(f"ready at {url}  (Ctrl+C stops it)")
+            following = releases.newer(served) if ready else None
+            if ended:
+                assert before is not None
+                why = child.refused or f"the service ended by itself with code {child.process.returncode}"
+                releases.refuse(served, why)
+                say(f"version {served.version} cannot be served: {why}; version {before.version} serves again")
+                following = before
+            if following is not None:
+                if not ended:
+                    say(f"version {following.version}, bundle {following.digest[:12]}, is released: it takes over")
+                    releases.begin(following)
+                child.stop(stop_within_s, at_once)
+                before = None if ended else served
+                served, ready = following, False
+                if not asked_to_stop.is_set():
+                    child = _Child(host, port, releases.pin(served))
     finally:
-        child.stop(limits.drain_seconds + STOP_S, at_once)
+        child.stop(stop_within_s, at_once)
     if not asked_to_stop.is_set():
         if child.refused is not None:
             place, _, remedy = child.refused.rpartition("; ")
@@ -90,12 +124,14 @@ def _check_address(host: str, port: int) -> None:
 
 
 class _Child:
-    def __init__(self, host: str, port: int):
+    def __init__(self, host: str, port: int, settings: dict[str, str]):
+        """`settings` are added to the environment."""
         self.refused: str | None = None
         environment = os.environ | {
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_HOME": os.environ.get("BENTOML_HOME", str(Workspace.from_environment().root / "bentoml")),
             "PYTHONUNBUFFERED": "1",
+            **settings,
         }
         command = [sys.executable, "-m", "bentoml", "serve", "serving.service:ReactionService"]
         command += ["--host", host, "--port", str(port), "--working-dir", str(Path(__file__).parents[1])]

@@ -1,6 +1,7 @@
 """What one worker serves: the loaded bundle, who let it go, and the threads that inference runs in.
 
-The bundle is the folder that `EGOREACT_BUNDLE` names, or else the one that the last release names in the workspace.
+The bundle is the folder that `EGOREACT_BUNDLE` names, or else the one that the release names in the workspace: the one that
+`EGOREACT_RELEASE_DIGEST` says, where it is set, and no other; else the current one.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from egoreact.errors import EgoReactError
 from egoreact.files import sha256_file
-from egoreact.models.release import Release, read_release
+from egoreact.models.release import DIGEST_VARIABLE, Release, served_release
 from egoreact.motion.skeleton import JOINTS, PARENTS
 from egoreact.workspace import Workspace
 from serving.access import Access
@@ -48,11 +49,12 @@ class Served:
     @staticmethod
     def find(workspace: Workspace | None = None) -> "Served":
         """Raises:
-        EgoReactError: nothing is released yet, or no bundle lies where the release or `EGOREACT_BUNDLE` says.
+        EgoReactError: nothing is released yet, no bundle lies where the release or `EGOREACT_BUNDLE` says, or it is
+            another than `EGOREACT_RELEASE_DIGEST` asks for.
         """
         workspace = workspace or Workspace.from_environment()
         named = os.environ.get("EGOREACT_BUNDLE")
-        release = None if named else read_release(workspace)
+        release = None if named else served_release(workspace)
         folder = Path(named or ".").absolute() if release is None else workspace.releases / release.bundle
         manifest = folder / MANIFEST
         if not manifest.is_file():
@@ -64,6 +66,12 @@ class Served:
                 f"its digest is {digest[:12]}, the release names {release.digest[:12]}",
                 where=manifest, remedy="release again with: make run",
             )  # fmt: skip
+        asked_for = os.environ.get(DIGEST_VARIABLE)
+        if asked_for and asked_for != digest:
+            remedy = f"name the bundle of that release, or unset {DIGEST_VARIABLE}"
+            raise EgoReactError(
+                f"its digest is {digest[:12]}, {asked_for[:12]} is asked for", where=manifest, remedy=remedy
+            )
         samples = Path(os.environ.get("EGOREACT_SAMPLES") or folder.parent / "samples")
         return Served(folder, release.version if release else UNRELEASED, digest, release, samples)
 
@@ -114,9 +122,11 @@ class Runtime:
         Raises:
             EgoReactError: a file of the bundle is missing, changed or does not fit.
         """
+        import torch
+
         from egoreact.models.bundle import Bundle
 
-        bundle = Bundle.load(served.folder)
+        bundle = Bundle.load(served.folder).to("cuda" if torch.cuda.is_available() else "cpu")
         if bundle.digest != served.digest:
             raise EgoReactError("changed while it was loaded", where=served.folder / MANIFEST, remedy="start again")
         runtime = Runtime(bundle, served, limits, access or Access(), recorder or Recorder())

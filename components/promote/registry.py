@@ -2,10 +2,12 @@
 
 `champion` is what is released, `previous` what was the champion before: what a rollback returns to. A version is never
 made twice for one bundle. Changing the champion sets `previous` first, so that a failure between the two leaves the
-champion as it was.
+champion as it was. Each version's tags say over which champion and which `previous` it was crowned, so that a release that
+fails can set both aliases back.
 """
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +24,11 @@ CHAMPION, PREVIOUS = "champion", "previous"
 BUNDLE_PATH = "bundle"
 """Of the bundle among its run's artifacts."""
 TAG_BYTES = 4000  # MLflow takes 5,000
+CROWNED_OVER, CROWNED_OVER_PREVIOUS = "crowned_over", "crowned_over_previous"
+"""Tags of a version: the champion and the previous champion when it was crowned last; empty where there was none."""
+NOT_RELEASED = "not_released"
+"""Tag of a version whose release failed: why."""
+LOCK = "registry.lock"
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,11 @@ class Registry:
                 run_id=run.info.run_id,
                 tags={"bundle_digest": digest, "data_revision": data_revision, **_cut(tags)},
             )
-            return _registered(version)
+            made = _registered(version)
+            first = next(known for known in self.versions() if known.digest == digest)
+            if first.version != made.version:  # another machine registered it meanwhile
+                self.client.delete_model_version(NAME, made.version)
+            return first
 
     def note(self, mlflow_run: str, figures: Mapping[str, float], tags: Mapping[str, str], document: Path) -> None:
         """Shows an evaluation and what was decided in the run that trained the bundle, where the store knows it.
@@ -123,10 +134,80 @@ class Registry:
         reigning = self.champion()
         if reigning is not None and reigning.version == version:
             return
+        before = self.previous()
         with self._errors():
+            self._set_tags(
+                version,
+                {
+                    CROWNED_OVER: reigning.version if reigning else "",
+                    CROWNED_OVER_PREVIOUS: before.version if before else "",
+                    NOT_RELEASED: "",
+                },
+            )
             if reigning is not None:
                 self.client.set_registered_model_alias(NAME, PREVIOUS, reigning.version)
             self.client.set_registered_model_alias(NAME, CHAMPION, version)
+
+    def uncrown(self, version: str, why: str) -> RegisteredBundle | None:
+        """Sets both aliases back to what they were before this version was crowned, and notes why in its tags.
+
+        Nothing changes where it is not the champion, or where its tags do not say what was before.
+
+        Returns:
+            the champion now, None where there was none before.
+        """
+        reigning = self.champion()
+        if reigning is None or reigning.version != version:
+            return reigning
+        with self._errors():
+            tags = self.client.get_model_version(NAME, version).tags
+            if CROWNED_OVER not in tags:
+                return reigning
+            self._set_tags(version, {NOT_RELEASED: why})
+            # The champion first: what is served follows it.
+            for alias, tag in ((CHAMPION, CROWNED_OVER), (PREVIOUS, CROWNED_OVER_PREVIOUS)):
+                if tags.get(tag):
+                    self.client.set_registered_model_alias(NAME, alias, tags[tag])
+                else:
+                    self.client.delete_registered_model_alias(NAME, alias)
+        return self.champion()
+
+    def why_not_released(self, version: str) -> str:
+        """Why its last release failed; empty where it did not."""
+        return self.tags(version).get(NOT_RELEASED, "")
+
+    def tags(self, version: str) -> dict[str, str]:
+        with self._errors():
+            return dict(self.client.get_model_version(NAME, version).tags)
+
+    def run_of(self, mlflow_run: str, digest: str) -> Any:
+        """The run of this id, else the one that says it made the bundle of this digest; None where there is none.
+
+        A bundle cannot name its run where MLflow was away when it was made.
+        """
+        with self._errors():
+            known = self._known_run(mlflow_run) if mlflow_run else None
+            experiment = self.client.get_experiment_by_name(EXPERIMENT)
+            if known is not None or experiment is None:
+                return known
+            found = self.client.search_runs(
+                [experiment.experiment_id], f"tags.bundle_digest = '{digest}'", max_results=1
+            )
+            return found[0] if found else None
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Holds the workspace's lock of the registry: who decides on the champion, or releases it, waits for others to end.
+
+        Two runs that shared no lock could each beat the same champion, and the worse one be crowned last.
+        """
+        with (self.workspace.root / LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("another run promotes or releases; waiting for it", flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def rollback(self, to: str | None = None) -> RegisteredBundle:
         """Makes the previous champion, or the version named, the champion again; the champion becomes the previous one.
@@ -140,6 +221,15 @@ class Registry:
             raise EgoReactError(state, where=f"registry {self.uri}", remedy="name a version: egoreact rollback --to N")
         self.crown(target.version)
         return target
+
+    def manifest(self, version: str, folder: Path) -> Path:
+        """Fetches the version's `bundle.json` alone into the folder; returns its path."""
+        with self._errors():
+            from mlflow.artifacts import download_artifacts
+
+            source = self.client.get_model_version_download_uri(NAME, version)
+            made = download_artifacts(artifact_uri=f"{source}/bundle.json", dst_path=str(folder), tracking_uri=self.uri)
+            return Path(made)
 
     def download(self, version: str, folder: Path) -> None:
         """Writes the version's bundle to `folder`, whole or not at all. What it holds is for the caller to verify."""
@@ -205,18 +295,29 @@ class Registry:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
-        except (MlflowException, SQLAlchemyError) as error:
-            reason = str(error).splitlines()[0][:160]
+        except (Boto3Error, BotoCoreError, ClientError) as error:
             raise EgoReactError(
-                f"the model registry cannot be used ({reason})",
+                f"the registry's files cannot be reached ({_first_line(error)})",
+                where=os.environ.get("AWS_ENDPOINT_URL", "S3"),
+                remedy="check AWS_ENDPOINT_URL, the credentials and the server, then run again",
+            ) from error
+        except (MlflowException, SQLAlchemyError) as error:
+            raise EgoReactError(
+                f"the model registry cannot be used ({_first_line(error)})",
                 where=self.uri,
                 remedy="check MLFLOW_TRACKING_URI and the server",
             ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
 
 
 def _registered(version: Any) -> RegisteredBundle:

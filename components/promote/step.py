@@ -1,5 +1,6 @@
 """Compares the challenger with the champion, both on today's test set, and carries the decision out."""
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from egoreact.evaluation.decision import NO_CHAMPION, Decision, PromotionPolicy,
 from egoreact.evaluation.record import MetricRecord
 from egoreact.files import write_json
 from egoreact.models.bundle import verify
-from egoreact.training.tracking import end_group
+from egoreact.training.tracking import PIPELINE_RUN, PIPELINE_RUN_TAG, end_group
 from egoreact.weights import WeightsMismatchError
 from egoreact.workspace import Workspace
 
@@ -60,16 +61,19 @@ def run(
             f"is of bundle {found}, not {digest[:12]}", where=record_path, remedy="evaluate this bundle"
         )
     registry = Registry(workspace)
-    champion = registry.champion()
-    champion_record, unopposed = _champion_record(registry, champion, challenger, examine)
-    decision = decide(challenger, champion_record, policy, unopposed=unopposed)
-    tags = {"decision": decision.outcome, "reasons": "; ".join(decision.reasons)}
-    if decision.promote:
-        registered = registry.register(
-            bundle, digest, data_revision=manifest.data_revision, mlflow_run=manifest.mlflow_run, tags=tags
-        )
-        registry.crown(registered.version)
-        champion = registered
+    with registry.alone():
+        champion = registry.champion()
+        champion_record, unopposed = _champion_record(registry, champion, challenger, examine)
+        decision = decide(challenger, champion_record, policy, unopposed=unopposed)
+        tags = {"decision": decision.outcome, "reasons": "; ".join(decision.reasons)}
+        if run_id := os.environ.get(PIPELINE_RUN):  # of a run whose training was reused too
+            tags[PIPELINE_RUN_TAG] = run_id
+        if decision.promote:
+            registered = registry.register(
+                bundle, digest, data_revision=manifest.data_revision, mlflow_run=manifest.mlflow_run, tags=tags
+            )
+            registry.crown(registered.version)
+            champion = registered
     _write(decision_path, decision, challenger, champion_record)
     registry.note(manifest.mlflow_run, challenger.named_figures, tags, decision_path)
     if group:

@@ -1,22 +1,26 @@
 from kfp import dsl
 
 from components.images import STEP_IMAGE
+from components.train.pass_through import TO_WORKERS
 
 
-@dsl.component(base_image=STEP_IMAGE, packages_to_install=[], install_kfp_package=False)
+@dsl.component(
+    base_image=STEP_IMAGE, packages_to_install=[], install_kfp_package=False, task_config_passthroughs=TO_WORKERS
+)
 def train_encoder(
     config: str,
     data_revision: str,
     code_digest: str,
     quarantine: dsl.Input[dsl.Artifact],
     encoder: dsl.Output[dsl.Model],
+    task_config: dsl.TaskConfig,
 ) -> None:
     """Teaches the embedded frame encoder depth, segmentation and what comes."""
     from pathlib import Path
 
-    from components.train.step import run_encoder
+    from components.train.place import train
 
-    run_encoder(config, data_revision, Path(quarantine.path), Path(encoder.path))
+    train("encoder", config, data_revision, Path(quarantine.path), Path(encoder.path), task=task_config)
 
 
 @dsl.component(base_image=STEP_IMAGE, packages_to_install=[], install_kfp_package=False)
@@ -35,23 +39,28 @@ def train_evaluator(
     run_evaluator(config, data_revision, Path(quarantine.path), Path(evaluator.path))
 
 
-@dsl.component(base_image=STEP_IMAGE, packages_to_install=[], install_kfp_package=False)
+@dsl.component(
+    base_image=STEP_IMAGE, packages_to_install=[], install_kfp_package=False, task_config_passthroughs=TO_WORKERS
+)
 def train_tokenizer(
     config: str,
     data_revision: str,
     code_digest: str,
     quarantine: dsl.Input[dsl.Artifact],
     tokenizer: dsl.Output[dsl.Model],
+    task_config: dsl.TaskConfig,
 ) -> None:
     """Teaches the VQ-VAE, through Ray Train."""
     from pathlib import Path
 
-    from components.train.step import run_tokenizer
+    from components.train.place import train
 
-    run_tokenizer(config, data_revision, Path(quarantine.path), Path(tokenizer.path))
+    train("tokenizer", config, data_revision, Path(quarantine.path), Path(tokenizer.path), task=task_config)
 
 
-@dsl.component(base_image=STEP_IMAGE, packages_to_install=[], install_kfp_package=False)
+@dsl.component(
+    base_image=STEP_IMAGE, packages_to_install=[], install_kfp_package=False, task_config_passthroughs=TO_WORKERS
+)
 def train_reaction(
     config: str,
     data_revision: str,
@@ -61,12 +70,12 @@ def train_reaction(
     encoder: dsl.Input[dsl.Model],
     tokenizer: dsl.Input[dsl.Model],
     bundle: dsl.Output[dsl.Model],
+    task_config: dsl.TaskConfig,
 ) -> None:
     """Teaches the reaction transformer, through Ray Train, and puts the bundle together."""
     from pathlib import Path
 
-    from components.train.step import run_reaction
+    from components.train.place import train
 
-    run_reaction(
-        config, data_revision, Path(quarantine.path), Path(encoder.path), Path(tokenizer.path), Path(bundle.path)
-    )
+    networks = {"encoder": Path(encoder.path), "tokenizer": Path(tokenizer.path)}
+    train("reaction", config, data_revision, Path(quarantine.path), Path(bundle.path), networks, task=task_config)

@@ -4,23 +4,26 @@ A job's samples and checkpoints lie in the workspace under a name made of what d
 code). So a step that was killed and started again goes on from its newest checkpoint, and another job never does.
 """
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from components.train.place import storage
 from components.validate_alignment.step import read_quarantine
-from components.version_dataset.dvc_data import ensure_revision
+from components.version_dataset.dvc_data import current_revision, ensure_revision
+from egoreact.errors import EgoReactError
 from egoreact.evaluation.kept import Origin, keep_evaluator
 from egoreact.files import sha256_json
 from egoreact.hrd.clip import UNKNOWN, Split
 from egoreact.hrd.dataset import data_folder, manifest_digest
-from egoreact.hrd.shards import read_clips
+from egoreact.hrd.shards import disk_errors_named, read_clips
 from egoreact.models.bundle import Bundle, BundleManifest
 from egoreact.models.reaction_gpt import ReactionGPT
 from egoreact.models.vqvae import VQVAE, VQVAEConfig
@@ -65,6 +68,14 @@ class Job:
     def motion(self, split: Split) -> list[Motion]:
         return load_motion(self.hrd, usable_rows(self.hrd, split, self.quarantined))
 
+    def initial(self, network: Literal["encoder", "tokenizer", "gpt"]) -> dict[str, str]:
+        """The learner's argument that names the weights to start from; none from scratch."""
+        if not self.config.initial:
+            return {}
+        from components.train.initial import initial_weights
+
+        return {"initial": initial_weights(self.config.initial, network)}
+
     def fit(
         self, factory: Callable[..., Learner], arguments: dict[str, Any], loop: LoopConfig, workers: int
     ) -> FitResult:
@@ -77,7 +88,7 @@ class Job:
             arguments,
             loop,
             run_name=self.folder.name,
-            storage=self.folder.parent,
+            storage=storage(),
             resources=Resources(workers, threads, settings.gpus),
             identity=self.folder.name,
             on_metrics=self.tracker.reporter(),
@@ -88,12 +99,13 @@ class Job:
 def _job(kind: str, config: str, data_revision: str, quarantine: Path, *inputs: str) -> Iterator[Job]:
     """Everything that a training starts from. `inputs` are digests of other networks that it builds on."""
     run_config = RunConfig.from_json(config)
-    ensure_revision(data_folder(), data_revision)
+    prepare_data(data_revision)
     quarantined = read_quarantine(quarantine)
     parts = [getattr(run_config, name) for name in _DECIDES[kind]]
     decides = [
         kind, data_revision, sorted(quarantined), code_digest(), *inputs,
         *(asdict(part) for part in parts), run_config.workers.count,
+        *([run_config.initial] if run_config.initial and kind != "evaluator" else []),
     ]  # fmt: skip
     folder = Workspace.from_environment().training / f"{kind}-{sha256_json(decides)[:16]}"
     params = {name: asdict(part) for name, part in zip(_DECIDES[kind], parts, strict=True)}
@@ -105,11 +117,29 @@ def _job(kind: str, config: str, data_revision: str, quarantine: Path, *inputs: 
             "preset": run_config.name,
             "config_digest": run_config.digest,
             "data_revision": data_revision,
+            "started_from": run_config.initial or "scratch",
         },
         group=group_name(run_config, data_revision),
     ) as tracker:
         tracker.log_data(data_revision, manifest_digest(data_folder() / "hrd"))
-        yield Job(kind, run_config, data_revision, quarantined, folder, tracker)
+        with disk_errors_named(folder):
+            yield Job(kind, run_config, data_revision, quarantined, folder, tracker)
+
+
+def prepare_data(revision: str) -> None:
+    """Makes sure that the data folder holds this revision. The image of Ray's pods has no DVC: the step has fetched it.
+
+    Raises:
+        EgoReactError: it does not, and cannot be fetched.
+    """
+    if importlib.util.find_spec("dvc") is not None:
+        ensure_revision(data_folder(), revision)
+    elif (here := current_revision(data_folder())) != revision:
+        raise EgoReactError(
+            f"holds data revision {here}, not {revision}",
+            where=data_folder(),
+            remedy="mount the steps' volume in Ray's pods, and start the training from its pipeline step",
+        )
 
 
 def group_name(config: RunConfig, data_revision: str) -> str:
@@ -140,7 +170,7 @@ def run_encoder(config: str, data_revision: str, quarantine: Path, out: Path) ->
         data = job.folder / "pictures.safetensors"
         if not data.is_file():
             _write_pictures(job, data)  # and lets go of them: the workers read the file
-        arguments: dict[str, Any] = {"data": str(data), "config": asdict(training)}
+        arguments: dict[str, Any] = {"data": str(data), "config": asdict(training), **job.initial("encoder")}
         result = job.fit(make_encoder_learner, arguments, job.config.encoder_loop, job.config.workers.count)
         learner = make_encoder_learner(**arguments)
         load_module(result.checkpoint, learner.module)
@@ -187,15 +217,24 @@ def run_tokenizer(config: str, data_revision: str, quarantine: Path, out: Path) 
     with _job("tokenizer", config, data_revision, quarantine) as job:
         data = job.folder / "motion.safetensors"
         training, held_out = ({m.clip_id: m.features for m in job.motion(split)} for split in ("train", "val"))
-        normaliser = Normaliser.from_features(list(training.values()))
+        normaliser = _statistics(job, list(training.values()))
         if not data.is_file():
             write_tokenizer_data(data, training, held_out, normaliser)
-        arguments = {"data": str(data), "config": asdict(job.config.tokenizer)}
+        arguments = {"data": str(data), "config": asdict(job.config.tokenizer), **job.initial("tokenizer")}
         result = job.fit(make_tokenizer_learner, arguments, job.config.tokenizer_loop, job.config.workers.count)
         warn_of_empty_codes(result.metrics, job.config.tokenizer.model)
         tokenizer = VQVAE(job.config.tokenizer.model)
         load_module(result.checkpoint, tokenizer)
         save_network(out, tokenizer, job.config.tokenizer.model, statistics=normaliser.tensors())
+
+
+def _statistics(job: Job, training: list[torch.Tensor]) -> Normaliser:
+    """Weights that are taken on mean nothing under other statistics than their own."""
+    if not job.config.initial:
+        return Normaliser.from_features(training)
+    from components.train.initial import initial_statistics
+
+    return initial_statistics(job.config.initial)
 
 
 def run_reaction(config: str, data_revision: str, quarantine: Path, encoder: Path, tokenizer: Path, out: Path) -> None:
@@ -208,7 +247,12 @@ def run_reaction(config: str, data_revision: str, quarantine: Path, encoder: Pat
         if not data.is_file():
             training, held_out = (_samples(job, split, inputs[0], quantizer, normaliser) for split in ("train", "val"))
             write_reaction_data(data, training, held_out, normaliser, _waits(job, quantizer, normaliser))
-        arguments = {"data": str(data), "tokenizer": str(tokenizer.absolute()), "config": asdict(job.config.gpt)}
+        arguments = {
+            "data": str(data),
+            "tokenizer": str(tokenizer.absolute()),
+            "config": asdict(job.config.gpt),
+            **job.initial("gpt"),
+        }
         result = job.fit(make_reaction_learner, arguments, job.config.gpt_loop, job.config.workers.count)
         gpt = ReactionGPT(job.config.gpt.model)
         load_module(result.checkpoint, gpt)

@@ -76,10 +76,10 @@ def record_revision(data_folder: Path) -> Revision:
         remedy = "finish it with: egoreact hrd build"
         raise EgoReactError("a build is at work or stopped half-way", where=data_folder / "hrd", remedy=remedy)
     pointer = pointer_path(data_folder)
-    with _opened(data_folder) as (repo, remote), _restored_on_error(pointer):
-        before = _shards(repo, data_folder) if pointer.is_file() else {}
+    with opened(data_folder) as (repo, remote), _restored_on_error(pointer):
+        before = shards_of(repo, data_folder) if pointer.is_file() else {}
         repo.add([str(data_folder)])
-        after = _shards(repo, data_folder)
+        after = shards_of(repo, data_folder)
         sent = _transfer(remote, lambda: _push(repo, data_folder))
     revision = current_revision(data_folder)
     assert revision is not None
@@ -98,10 +98,10 @@ def ensure_revision(data_folder: Path, revision: str, *, undo_changes: bool = Fa
     """
     data_folder = data_folder.absolute()
     pointer = pointer_path(data_folder)
-    with _opened(data_folder) as (repo, remote), _restored_on_error(pointer):
+    with opened(data_folder) as (repo, remote), _restored_on_error(pointer):
         here = {str(path.relative_to(data_folder)) for path in data_folder.rglob("*.tar")}
         stays = current_revision(data_folder) == revision
-        before = _shards(repo, data_folder) if pointer.is_file() else {}
+        before = shards_of(repo, data_folder) if pointer.is_file() else {}
         if data_folder.is_dir() and any(data_folder.iterdir()):
             here -= _refuse_changed_files(repo, pointer, data_folder, undo_changes)
         if not stays:
@@ -111,7 +111,7 @@ def ensure_revision(data_folder: Path, revision: str, *, undo_changes: bool = Fa
             # DVC's checkout would empty the folder first and then miss what was never fetched.
             _refuse_missing_files(repo, remote, data_folder, revision)
             repo.checkout([str(pointer)], force=undo_changes)
-        wanted = _shards(repo, data_folder)
+        wanted = shards_of(repo, data_folder)
     unchanged = [name for name in here & wanted.keys() if stays or before.get(name) == wanted[name]]
     return Revision(revision, ShardCounts(len(unchanged), new=len(wanted) - len(unchanged)))
 
@@ -121,7 +121,7 @@ def write_pointer(pointer: Path, name: str, revision: str) -> None:
         beside.write_text(yaml.safe_dump({"outs": [{"md5": revision, "hash": "md5", "path": name}]}, sort_keys=False))
 
 
-def _shards(repo: "Repo", data_folder: Path) -> dict[str, str]:
+def shards_of(repo: "Repo", data_folder: Path) -> dict[str, str]:
     """The shards of the revision that the pointer names: path in the data folder → DVC's digest; empty where it is unknown."""
     (out,) = repo.find_outs_by_path(str(data_folder))
     listing = out.get_obj()
@@ -179,7 +179,7 @@ def _refuse_changed_files(repo: "Repo", pointer: Path, data_folder: Path, undo_c
         raise EgoReactError(
             "was changed after it was versioned",
             where=min(changed),
-            remedy="run the pipeline from its start to version the change, or undo it with: egoreact hrd pull --force True",
+            remedy="run the pipeline from its start to version the change, or undo it with: egoreact hrd pull --force",
         )
     return {str(path.relative_to(data_folder)) for path in changed}
 
@@ -199,8 +199,12 @@ def _restored_on_error(pointer: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _opened(data_folder: Path) -> Iterator[tuple["Repo", str]]:
-    """The repository around the folder, made without git where there is none, and the address of its remote."""
+def opened(data_folder: Path) -> Iterator[tuple["Repo", str]]:
+    """The repository around the folder, made without git where there is none, and the address of its remote.
+
+    Raises:
+        EgoReactError: another DVC process is at work there, or DVC refuses.
+    """
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.lock import LockError

@@ -14,6 +14,7 @@ from torch import nn
 
 from egoreact.errors import EgoReactError
 from egoreact.files import whole_folder
+from egoreact.weights import disk_errors_raised
 
 SCHEMA_VERSION = 1
 MODULE, OPTIMIZER, RECORD = "module.safetensors", "optimizer.safetensors", "checkpoint.json"
@@ -38,14 +39,15 @@ def write_checkpoint(
     folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer, record: CheckpointRecord
 ) -> None:
     """Writes into an existing empty folder; the caller makes it whole or absent."""
-    safetensors.torch.save_model(module, str(folder / MODULE))
     names = _trained(module)
     state = {
         f"{names[index]}/{key}": value.detach().cpu().contiguous()
         for index, values in optimizer.state_dict()["state"].items()
         for key, value in values.items()
     }
-    safetensors.torch.save_file(state, folder / OPTIMIZER)
+    with disk_errors_raised():
+        safetensors.torch.save_model(module, str(folder / MODULE))
+        safetensors.torch.save_file(state, folder / OPTIMIZER)
     (folder / RECORD).write_text(json.dumps(asdict(record), indent=2) + "\n")
 
 

@@ -26,7 +26,7 @@ from egoreact.vision.frame_encoder import (
     FrameEncoderConfig,
     Perception,
 )
-from egoreact.weights import read_tensors, write_tensors
+from egoreact.weights import load_into, read_tensors, write_tensors
 
 MIN_DEPTH_M, MAX_DEPTH_M = 0.1, 50.0
 
@@ -143,12 +143,16 @@ def write_encoder_data(path: Path, pictures: Pictures, held_out: Pictures) -> No
         )
 
 
-def make_encoder_learner(*, data: str, config: dict) -> EncoderLearner:
-    """A fresh encoder and what teaches it.
+def make_encoder_learner(*, data: str, config: dict, initial: str = "") -> EncoderLearner:
+    """An encoder and what teaches it.
 
     Args:
         data: path of what `write_encoder_data` wrote.
         config: `dataclasses.asdict` of an `EncoderTrainingConfig`.
+        initial: path of the weights that it starts from; fresh ones where empty.
+
+    Raises:
+        WeightsMismatchError: the initial weights are of another architecture.
     """
     tensors = read_tensors(Path(data))
     train, held_out = (
@@ -157,4 +161,7 @@ def make_encoder_learner(*, data: str, config: dict) -> EncoderLearner:
     )
     training_config = TypeAdapter(EncoderTrainingConfig).validate_python(config)
     assert isinstance(training_config.model, FrameEncoderConfig)
-    return EncoderLearner(FrameEncoder(training_config.model), train, held_out, training_config)
+    encoder = FrameEncoder(training_config.model)
+    if initial:
+        load_into(encoder, Path(initial))
+    return EncoderLearner(encoder, train, held_out, training_config)

@@ -28,7 +28,7 @@ from egoreact.training.loop import Learner
 from egoreact.training.waits import Waits
 from egoreact.training.world import Draws
 from egoreact.vision.frame_features import FrameFeatures
-from egoreact.weights import load_network, read_tensors, write_tensors
+from egoreact.weights import load_into, load_network, read_tensors, write_tensors
 
 
 @dataclass(frozen=True)
@@ -266,13 +266,17 @@ def write_reaction_data(
         )
 
 
-def make_reaction_learner(*, data: str, tokenizer: str, config: dict) -> ReactionLearner:
-    """A fresh transformer and what teaches it.
+def make_reaction_learner(*, data: str, tokenizer: str, config: dict, initial: str = "") -> ReactionLearner:
+    """A transformer and what teaches it.
 
     Args:
         data: path of what `write_reaction_data` wrote.
         tokenizer: folder of the trained tokenizer.
         config: `dataclasses.asdict` of a `GPTTrainingConfig`.
+        initial: path of the weights that it starts from; fresh ones where empty.
+
+    Raises:
+        WeightsMismatchError: the initial weights are of another architecture.
     """
     tensors = read_tensors(Path(data))
 
@@ -281,8 +285,9 @@ def make_reaction_learner(*, data: str, tokenizer: str, config: dict) -> Reactio
 
     training_config = TypeAdapter(GPTTrainingConfig).validate_python(config)
     waits = part("waits/")
+    gpt = ReactionGPT(training_config.model)
     return ReactionLearner(
-        ReactionGPT(training_config.model),
+        load_into(gpt, Path(initial)) if initial else gpt,
         load_network(Path(tokenizer), VQVAEConfig, VQVAE),
         Normaliser(**part("normaliser/")),
         ReactionSamples(**part("train/")),

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from egoreact.errors import EgoReactError
 from egoreact.files import sha256_json
+from egoreact.hrd.shards import disk_errors_named
 from egoreact.training.allocator import keep_freed_memory
 from egoreact.training.checkpoint import (
     CheckpointRecord,
@@ -117,49 +118,50 @@ def fit(
 
     Raises:
         EgoReactError: the loss or its gradient is not finite (the last checkpoint stays); the ranks' weights differ;
-            the batch cannot be split evenly; a checkpoint of another identity with `strict_resume`.
+            the batch cannot be split evenly; a checkpoint of another identity with `strict_resume`; a disk is full.
     """
     started = time.monotonic()
-    keep_freed_memory()
-    job = _Job(learner, config, world or World(), store)
-    job.check()
-    learner.to(job.world.device)
-    path, record = job.resume(strict_resume)
-    job.check_same_start(record.step)
-    job.world.copy_from_first_([*learner.module.parameters(), *learner.module.buffers()])
-    metrics, window = dict(record.metrics), dict(record.window)
+    with disk_errors_named(store.where):
+        keep_freed_memory()
+        job = _Job(learner, config, world or World(), store)
+        job.check()
+        learner.to(job.world.device)
+        path, record = job.resume(strict_resume)
+        job.check_same_start(record.step)
+        job.world.copy_from_first_([*learner.module.parameters(), *learner.module.buffers()])
+        metrics, window = dict(record.metrics), dict(record.window)
 
-    clock, samples = time.monotonic(), 0
-    for step, draws, batch in job.batches(record.step):
-        values = job.step(step, draws, batch)
-        done, samples = step + 1, samples + config.batch_size
-        for name, value in values.items():
-            total, count = window.get(name, (0.0, 0))
-            window[name] = [total + value, count + 1]
-        report: dict[str, float] = {}
-        if _due(done, config.log_every, config.steps):
-            report = {f"train/{name}": total / count for name, (total, count) in window.items()}
-            report["train/learning_rate"] = config.learning_rate_at(step)
-            report["train/samples_per_second"] = samples / max(time.monotonic() - clock, 1e-9)
-            window = {}
-        if job.world.is_first and _due(done, config.validate_every, config.steps):
-            report |= {f"val/{name}": value for name, value in job.evaluating(learner.validate).items()}
-        metrics |= report
-        if report and job.world.is_first and on_metrics:
-            on_metrics(done, report)
-        if (
-            job.world.is_first
-            and on_preview
-            and config.preview_every
-            and _due(done, config.preview_every, config.steps)
-        ):
-            job.preview(done, on_preview)
-        if _due(done, config.checkpoint_every, config.steps):
-            path = job.save(CheckpointRecord(step=done, identity=store.identity, metrics=metrics, window=window))
-        if report:
-            clock, samples = time.monotonic(), 0
-    assert path is not None
-    return FitResult(path, config.steps, metrics, record.step, time.monotonic() - started)
+        clock, samples = time.monotonic(), 0
+        for step, draws, batch in job.batches(record.step):
+            values = job.step(step, draws, batch)
+            done, samples = step + 1, samples + config.batch_size
+            for name, value in values.items():
+                total, count = window.get(name, (0.0, 0))
+                window[name] = [total + value, count + 1]
+            report: dict[str, float] = {}
+            if _due(done, config.log_every, config.steps):
+                report = {f"train/{name}": total / count for name, (total, count) in window.items()}
+                report["train/learning_rate"] = config.learning_rate_at(step)
+                report["train/samples_per_second"] = samples / max(time.monotonic() - clock, 1e-9)
+                window = {}
+            if job.world.is_first and _due(done, config.validate_every, config.steps):
+                report |= {f"val/{name}": value for name, value in job.evaluating(learner.validate).items()}
+            metrics |= report
+            if report and job.world.is_first and on_metrics:
+                on_metrics(done, report)
+            if (
+                job.world.is_first
+                and on_preview
+                and config.preview_every
+                and _due(done, config.preview_every, config.steps)
+            ):
+                job.preview(done, on_preview)
+            if _due(done, config.checkpoint_every, config.steps):
+                path = job.save(CheckpointRecord(step=done, identity=store.identity, metrics=metrics, window=window))
+            if report:
+                clock, samples = time.monotonic(), 0
+        assert path is not None
+        return FitResult(path, config.steps, metrics, record.step, time.monotonic() - started)
 
 
 def sample_indices(num_samples: int, config: LoopConfig, step: int) -> Int[Tensor, " batch"]:

@@ -38,7 +38,11 @@ FINISHED, CURVE = "finished.json", "curve.jsonl"
 OBJECT_STORE_BYTES = 200_000_000
 START_TIMEOUT_S, START_ATTEMPTS = 600, 3
 """How long, and how often, workers are waited for where the cluster has no room."""
-MAY_BE_THE_MACHINE = (RuntimeError, OSError)
+MAY_BE_THE_MACHINE = (RuntimeError, OSError, MemoryError)
+
+
+class ClusterLostError(EgoReactError):
+    """Machines or room for them were missing: another cluster may well finish the run, from its newest checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +237,7 @@ def _fit_with_ray(job: _Job, max_failures: int) -> FitResult:
             _raise_unless_retried(error, job, attempt, max_failures)
             continue
         except ray.train.ControllerError as error:
-            raise EgoReactError(
+            raise ClusterLostError(
                 f"Ray could not run it ({str(error.controller_failure).splitlines()[0]})",
                 where=job.where,
                 remedy=f"check that the cluster has room for {resources.num_workers} workers of {per_worker}",
@@ -247,17 +251,24 @@ def _raise_unless_retried(error: Any, job: _Job, attempt: int, max_failures: int
     for cause in causes:
         if isinstance(cause, EgoReactError):
             raise cause from None
-        # Ray's own exceptions say that a worker is gone; all others were raised by the training function.
-        if not (isinstance(cause, MAY_BE_THE_MACHINE) or type(cause).__module__.startswith("ray.")):
+        if not may_be_the_machine(cause):
             raise error
     reasons = "; ".join(dict.fromkeys(f"{type(cause).__name__}: {cause}".splitlines()[0][:160] for cause in causes))
     if attempt == max_failures:
-        raise EgoReactError(
+        raise ClusterLostError(
             f"lost its workers {attempt + 1} times ({reasons})",
             where=job.where,
             remedy="look at memory and the machines' logs; started again, it goes on from its newest checkpoint",
         ) from error
     log.warning("%s: attempt %d failed (%s); going on from the newest checkpoint", job.where, attempt + 1, reasons)
+
+
+def may_be_the_machine(error: BaseException) -> bool:
+    """Whether trying again, elsewhere perhaps, may help. Mistakes and bugs are the same on every machine."""
+    if isinstance(error, EgoReactError):
+        return isinstance(error, ClusterLostError)
+    # Ray's own exceptions say that a worker is gone; all others were raised by the training function.
+    return isinstance(error, MAY_BE_THE_MACHINE) or type(error).__module__.startswith("ray.")
 
 
 def _settle(job: _Job, result: Any) -> FitResult:

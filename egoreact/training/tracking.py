@@ -32,6 +32,8 @@ LONGEST_PAUSE_S = 60.0
 HTTP_TIMEOUT_S = 10
 MAX_PER_BATCH = 100
 GROUP_TAG = "egoreact.group"
+PIPELINE_RUN, PIPELINE_RUN_TAG = "EGOREACT_PIPELINE_RUN", "egoreact.pipeline_run"
+"""The cluster's pipeline run that a run is part of: every pod's environment names it, its last step tags by it."""
 
 
 class Tracker:
@@ -402,6 +404,8 @@ def _origin() -> dict[str, str]:
         tags["mlflow.user"] = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         tags["mlflow.user"] = str(os.getuid())
+    if run := os.environ.get(PIPELINE_RUN):
+        tags[PIPELINE_RUN_TAG] = run
     return tags | {f"version.{name}": version for name, version in library_versions().items()}
 
 

@@ -23,7 +23,7 @@ from egoreact.models.vqvae import FRAMES_PER_TOKEN, VQVAE, VQVAEConfig
 from egoreact.motion.representation import POSITIONS, Normaliser, decode
 from egoreact.training.loop import Learner
 from egoreact.training.world import Draws, World
-from egoreact.weights import read_tensors, write_tensors
+from egoreact.weights import load_into, read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 WELL_FILLED = 0.9
@@ -191,12 +191,16 @@ def write_tokenizer_data(path: Path, training: Sequences, held_out: Sequences, n
         write_tensors(beside, tensors | {f"normaliser/{name}": value for name, value in normaliser.tensors().items()})
 
 
-def make_tokenizer_learner(*, data: str, config: dict) -> TokenizerLearner:
-    """A fresh tokenizer and what teaches it. Its codebook is averaged over the ranks of the process group, if any.
+def make_tokenizer_learner(*, data: str, config: dict, initial: str = "") -> TokenizerLearner:
+    """A tokenizer and what teaches it. Its codebook is averaged over the ranks of the process group, if any.
 
     Args:
         data: path of what `write_tokenizer_data` wrote.
         config: `dataclasses.asdict` of a `TokenizerTrainingConfig`.
+        initial: path of the weights that it starts from; fresh ones where empty.
+
+    Raises:
+        WeightsMismatchError: the initial weights are of another architecture.
     """
     tensors = read_tensors(Path(data))
 
@@ -206,6 +210,8 @@ def make_tokenizer_learner(*, data: str, config: dict) -> TokenizerLearner:
     training_config = TypeAdapter(TokenizerTrainingConfig).validate_python(config)
     ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
     tokenizer = VQVAE(training_config.model, sync_codebook=ranks > 1)
+    if initial:
+        load_into(tokenizer, Path(initial))
     return TokenizerLearner(
         tokenizer, Normaliser(**part("normaliser/")), part("train/"), part("held_out/"), training_config
     )

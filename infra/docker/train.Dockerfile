@@ -1,14 +1,28 @@
-# What Ray's head and workers run in: the project, Ray and MLflow's client, no kfp.
+# What Ray's head and workers run in: the project, Ray, MLflow's client, DVC and S3; no kfp.
 #   docker build -f infra/docker/train.Dockerfile -t REGISTRY/egoreact-train .
-FROM python:3.11-slim
+# Name it by digest in the ConfigMap: EGOREACT_RAY_IMAGE=REGISTRY/egoreact-train@sha256:…
+# PYTHON_DIGEST pins the base (sha256:…). PyTorch comes with CUDA; for CPU nodes: --build-arg TORCH_BACKEND=cpu
+ARG PYTHON_DIGEST=""
 
-# PyTorch comes with CUDA by default. For CPU nodes: --build-arg PIP_OPTIONS="--extra-index-url <PyTorch's index of CPU wheels>"
-ARG PIP_OPTIONS=""
-ARG COMMIT=unknown
+FROM python:3.11.14-slim-bookworm${PYTHON_DIGEST:+@${PYTHON_DIGEST}} AS build
+ARG TORCH_BACKEND=""
 WORKDIR /app
-COPY constraints.txt pyproject.toml README.md ./
+COPY constraints.txt pyproject.toml ./
+RUN pip install --no-cache-dir "uv==$(sed -n 's/^uv==//p' constraints.txt)" && uv venv /opt/venv
+ENV VIRTUAL_ENV=/opt/venv UV_NO_CACHE=1 UV_LINK_MODE=copy
+# ray[default] is Ray's dashboard, whose job API KubeRay submits to.
+RUN uv pip install --compile-bytecode -c constraints.txt ${TORCH_BACKEND:+--torch-backend $TORCH_BACKEND} \
+    -r pyproject.toml --extra training "ray[default]" boto3 dvc dvc-s3 setuptools
+COPY README.md ./
 COPY egoreact egoreact
 COPY components components
-RUN pip install --no-cache-dir -c constraints.txt $PIP_OPTIONS -e '.[training]'
-ENV EGOREACT_COMMIT=$COMMIT PYTHONUNBUFFERED=1 OMP_WAIT_POLICY=PASSIVE HOME=/tmp
+RUN uv pip install --no-deps --no-build-isolation -e .
+
+# KubeRay runs `python` and `ray` of the PATH.
+FROM python:3.11.14-slim-bookworm${PYTHON_DIGEST:+@${PYTHON_DIGEST}}
+ARG COMMIT=unknown
+WORKDIR /app
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+ENV PATH=/opt/venv/bin:$PATH EGOREACT_COMMIT=$COMMIT PYTHONUNBUFFERED=1 OMP_WAIT_POLICY=PASSIVE HOME=/tmp
 USER 10001:10001

@@ -166,7 +166,7 @@ def test_mistakes_are_one_line(data: Path, tmp_path: Path) -> None:
 
 def test_another_dvc_process_is_named(data: Path) -> None:
     record_revision(data)
-    with dvc_data._opened(data) as (repo, _), repo.lock, pytest.raises(EgoReactError, match="another DVC process"):
+    with dvc_data.opened(data) as (repo, _), repo.lock, pytest.raises(EgoReactError, match="another DVC process"):
         record_revision(data)
 
 
@@ -191,7 +191,7 @@ def test_force_undoes_changes_and_keeps_what_is_unknown(
     hrd_push()
     content = (data / "hrd" / SHARD).read_bytes()
     flip_a_byte(data / "hrd" / SHARD)
-    with pytest.raises(EgoReactError, match=rf"{SHARD}: was changed .* undo it with: egoreact hrd pull --force True"):
+    with pytest.raises(EgoReactError, match=rf"{SHARD}: was changed .* undo it with: egoreact hrd pull --force"):
         hrd_pull()
     capsys.readouterr()
     hrd_pull(force=True)

@@ -42,7 +42,7 @@ def tasks(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_two_processes_compile_the_same_bytes(tmp_path: Path) -> None:
-    program = "import sys; from pipelines.commands import pipeline_compile; from pathlib import Path; pipeline_compile(Path(sys.argv[1]))"
+    program = "import sys; from pipelines.cluster.commands import pipeline_compile; from pathlib import Path; pipeline_compile(Path(sys.argv[1]), allow_tag=True)"
     for name in ("a.yaml", "b.yaml"):
         subprocess.run([sys.executable, "-c", program, str(tmp_path / name)], check=True, capture_output=True)
     assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()

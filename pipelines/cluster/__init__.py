@@ -1,0 +1,1 @@
+"""The pipelines on Kubeflow Pipelines: packaged, checked before anything is created, submitted, watched, scheduled."""
