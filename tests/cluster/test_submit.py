@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,14 @@ def test_waiting_has_a_limit(server: KfpServer, capsys: pytest.CaptureFixture[st
     assert "still pending after 0 minutes" in error_of(capsys)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell's background jobs, and so their tests, are started with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_at(server: KfpServer, wanted: int) -> None:
     def interrupt(run: str, look: int) -> None:
         if look == wanted and server.runs[run]["state"] == "RUNNING":
@@ -237,6 +246,7 @@ def interrupt_at(server: KfpServer, wanted: int) -> None:
     server.on_look = interrupt
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_without_a_terminal_leaves_the_run(server: KfpServer, capsys: pytest.CaptureFixture[str]) -> None:
     interrupt_at(server, 3)
     assert cli.main(WAIT) == 130
@@ -244,6 +254,7 @@ def test_ctrl_c_without_a_terminal_leaves_the_run(server: KfpServer, capsys: pyt
     assert server.count("POST .*terminate") == 0
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_cancels_where_told_to(server: KfpServer, capsys: pytest.CaptureFixture[str]) -> None:
     interrupt_at(server, 3)
     with server.fault("POST .*:terminate", status=0, done=True):  # the answer is lost: it is cancelled all the same
@@ -252,6 +263,7 @@ def test_ctrl_c_cancels_where_told_to(server: KfpServer, capsys: pytest.CaptureF
     assert ": cancelled;" in error_of(capsys)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_a_terminal_asks_and_a_no_leaves_the_run(server: KfpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt_at(server, 3)
     answers = io.StringIO("n\n")
@@ -268,8 +280,9 @@ def test_ctrl_c_in_a_terminal_asks_and_a_yes_cancels(server: KfpServer) -> None:
     command = [sys.executable, "-m", "egoreact.cli", *SUBMIT, "--wait", "--poll-seconds", "0.05"]
     environment = os.environ | {"TERM": "xterm"}
     process = subprocess.Popen(
-        command, stdin=follower, stdout=follower, stderr=follower, env=environment, start_new_session=True
-    )
+        command, stdin=follower, stdout=follower, stderr=follower, env=environment, start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     os.close(follower)
     terminal = Terminal(leader)
     terminal.read_until("running")

@@ -12,12 +12,12 @@ from egoreact.files import write_json
 from egoreact.hrd.dataset import build_dataset
 from egoreact.hrd.recipe import RECIPE
 from egoreact.hrd.shards import read_rows, write_manifest
-from egoreact.presets import RunConfig, tiny
+from egoreact.presets import RunConfig, WorkersConfig, tiny
 
 
 @cache
 def config_of(train_clips: int = 16) -> RunConfig:
-    """`tiny`, smaller, and with a policy under which every challenger wins."""
+    """`tiny`, smaller, with one worker, and with a policy under which every challenger wins."""
     preset = tiny()
     simulator = replace(preset.dataset.simulator, image_size_px=32)
     dataset = replace(
@@ -27,7 +27,7 @@ def config_of(train_clips: int = 16) -> RunConfig:
     promotion = PromotionPolicy(
         head_error_share_of_baseline=1e6, accuracy_over_chance=0.0, min_codebook_usage=0.0, margin=-1e6, tolerances=()
     )
-    return replace(preset, dataset=dataset, promotion=promotion, **loops)
+    return replace(preset, dataset=dataset, promotion=promotion, workers=WorkersConfig(count=1), **loops)
 
 
 _FOLDER = TemporaryDirectory(prefix="egoreact-shards-")

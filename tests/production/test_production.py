@@ -1,6 +1,7 @@
 """The whole workflow against MLflow on PostgreSQL, artifacts and the DVC remote on S3, by configuration alone."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -14,13 +15,15 @@ from components.release.commands import lineage
 from components.release.lineage import lineage as walk_back
 from egoreact.models.bundle import Bundle
 from egoreact.models.release import read_release, released_bundle
-from egoreact.presets import tiny
+from egoreact.presets import WorkersConfig, tiny
 from egoreact.streaming.session import react_to_frames
 from egoreact.workspace import Workspace
 from pipelines.local import RunSummary, run_training
 from serving.answers import metadata_line, render, summary_line
 from serving.recording import FORMAT, SCHEMA_VERSION
 
+CONFIG = replace(tiny(), workers=WorkersConfig(count=1))
+"""With one worker, as `demo` has it."""
 pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(bool(production_servers.missing()), reason=production_servers.missing() or "all is here"),
@@ -49,7 +52,7 @@ def place(servers: Servers, tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def ran(place: Path) -> RunSummary:
-    return run_training(tiny().to_json())
+    return run_training(CONFIG.to_json())
 
 
 def keys() -> list[str]:
@@ -99,7 +102,7 @@ def test_a_machine_that_has_only_the_settings_walks_back_to_the_shards(ran, plac
     assert walk["version"]["version"] == "1" and walk["version"]["aliases"] == ["champion"]
     assert walk["run"]["name"] == "reaction tiny" and walk["run"]["status"] == "FINISHED"
     assert walk["data"]["revision"] == ran.data_revision
-    settings = tiny().dataset
+    settings = CONFIG.dataset
     assert walk["shards"]["clips"] == settings.train_clips + settings.val_clips + settings.test_clips
     assert all(len(shard["sha256"]) == 64 for shard in walk["shards"]["shards"])
 
@@ -140,7 +143,7 @@ def answers(ran: RunSummary, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 def test_a_second_run_trains_nothing_and_changes_nothing(ran, place):
     before = keys()
-    again = run_training(tiny().to_json())
+    again = run_training(CONFIG.to_json())
     assert {step.state for step in again.steps if step.name.startswith("train-")} == {"cached"}
     assert again.decision["outcome"] == "already_champion"
     assert [key for key in keys() if key not in before and "/decision/" not in key] == []
