@@ -10,7 +10,8 @@ from rich.text import Text
 
 from egoreact.evaluation.record import MetricRecord
 from egoreact.evaluation.show import report
-from pipelines.local import RunSummary, Step
+from pipelines.local import RunSummary
+from pipelines.step_reader import Step
 
 QUIET_S = 10.0
 """Where there is no terminal to redraw, a step's own lines are shown at most this often."""

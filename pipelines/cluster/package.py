@@ -103,7 +103,7 @@ def make(pipeline: Name, plan: "Plan", *, image: str | None, allow_tag: bool = F
 
     chosen = image or STEP_IMAGE
     check_image(chosen, allow_tag=allow_tag)
-    from pipelines.local import compile_pipeline
+    from pipelines.runner import compile_pipeline
 
     function = told(_function(pipeline, plan))
     with TemporaryDirectory(prefix="egoreact-compile-") as folder:

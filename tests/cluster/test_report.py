@@ -22,7 +22,7 @@ from pipelines.cluster.package import told
 from pipelines.cluster.show import Comparison, markdown, summary
 from pipelines.cluster.submit import Submission
 from pipelines.cluster.watch import RunState, StepState
-from pipelines.local import StepError, run_pipeline
+from pipelines.runner import StepError, run_pipeline
 
 
 @pytest.fixture(scope="module")

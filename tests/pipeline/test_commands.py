@@ -14,8 +14,9 @@ from egoreact.evaluation.decision import decide
 from egoreact.evaluation.record import MetricRecord
 from egoreact.workspace import Workspace
 from pipelines.commands import pipeline_run, rollback, ui
-from pipelines.local import RunSummary, Step
+from pipelines.local import RunSummary
 from pipelines.show import StepLines, summary
+from pipelines.step_reader import Step
 
 
 def shown(run: RunSummary) -> str:

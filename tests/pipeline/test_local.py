@@ -15,7 +15,8 @@ from kfp import dsl
 
 from egoreact.errors import EgoReactError
 from pipelines import step_cache
-from pipelines.local import Step, compile_pipeline, run_pipeline
+from pipelines.runner import compile_pipeline, run_pipeline
+from pipelines.step_reader import Step
 
 component = dsl.component(base_image="unused", packages_to_install=[], install_kfp_package=False)
 

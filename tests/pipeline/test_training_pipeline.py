@@ -10,7 +10,7 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipelines.local import compile_pipeline
+from pipelines.runner import compile_pipeline
 from pipelines.training import ON_CPU, ON_GPU, training_pipeline_on
 
 STEPS = {
