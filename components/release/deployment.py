@@ -9,9 +9,9 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from components.cluster_api import Cluster, T, status_of
 from components.release.place import DEPLOYMENT_VARIABLE
 from components.release.warm_up import warm_up
 from egoreact.errors import EgoReactError
@@ -19,15 +19,12 @@ from egoreact.models.release import DIGEST_VARIABLE, VERSION_VARIABLE, Release
 
 VERSION_ANNOTATION, DIGEST_ANNOTATION = "egoreact.io/version", "egoreact.io/digest"
 CONTAINER = "service"
-NAMESPACE_VARIABLE, URL_VARIABLE = "EGOREACT_NAMESPACE", "EGOREACT_SERVICE_URL"
-OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+URL_VARIABLE = "EGOREACT_SERVICE_URL"
 PROGRESS_DEADLINE_S = 600
 """Kubernetes' default."""
 MARGIN_S = 60
 REQUEST_S = 10
-MAY_PASS = (409, 429, 500, 502, 503, 504)
-
-Answer = TypeVar("Answer")
+MAY_PASS = (0, 408, 409, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -43,14 +40,12 @@ class Deployment:
     """A `Place`.
 
     Args:
-        api: a `kubernetes.client.ApiClient`.
         url: of the Service in front of the pods.
         poll_s: between two looks at the rollout.
         patience_s: for an API server that is away or overloaded, and for the first reaction.
     """
 
-    api: Any
-    namespace: str
+    cluster: Cluster
     name: str
     url: str
     poll_s: float = 1.0
@@ -68,28 +63,12 @@ class Deployment:
         Raises:
             EgoReactError: no cluster is configured.
         """
-        from kubernetes import client, config
-
-        settings = client.Configuration()
-        try:
-            if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
-                config.load_incluster_config(settings)
-            else:
-                config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=settings)
-        except (config.ConfigException, OSError) as error:
-            raise EgoReactError(
-                f"no cluster to find the Deployment on ({str(error).splitlines()[0]})",
-                where=f"{DEPLOYMENT_VARIABLE}={name}",
-                remedy="name a kubeconfig in KUBECONFIG, or unset it to release on this machine",
-            ) from error
-        own = OWN_NAMESPACE.read_text().strip() if OWN_NAMESPACE.is_file() else "default"
-        namespace = os.environ.get(NAMESPACE_VARIABLE) or own
-        url = os.environ.get(URL_VARIABLE) or f"http://{name}.{namespace}.svc"
-        return Deployment(client.ApiClient(settings), namespace, name, url)
+        cluster = Cluster.of_this_pod(f"{DEPLOYMENT_VARIABLE}={name}")
+        return Deployment(cluster, name, os.environ.get(URL_VARIABLE) or f"http://{name}.{cluster.namespace}.svc")
 
     @property
     def where(self) -> str:
-        return f"Deployment {self.namespace}/{self.name}"
+        return f"Deployment {self.cluster.namespace}/{self.name}"
 
     def before(self) -> str | None:
         found = self._read()
@@ -124,18 +103,15 @@ class Deployment:
         return f"version {self._before.version} serves again"
 
     def _read(self) -> Any:
-        from kubernetes.client import AppsV1Api
-
         return self._patiently(
-            lambda: AppsV1Api(self.api).read_namespaced_deployment(
-                self.name, self.namespace, _request_timeout=REQUEST_S
-            )
+            "get",
+            lambda: self.cluster.apps.read_namespaced_deployment(
+                self.name, self.cluster.namespace, _request_timeout=REQUEST_S
+            ),
         )
 
     def _name(self, release: Named) -> None:
         """Writes the release into the Deployment, both or neither; empty strings take it out."""
-        from kubernetes.client import AppsV1Api
-
         annotations = {VERSION_ANNOTATION: release.version or None, DIGEST_ANNOTATION: release.digest or None}
         variables: list[dict[str, str]] = [
             {"name": VERSION_VARIABLE, "value": release.version},
@@ -149,9 +125,10 @@ class Deployment:
         }
         body = {"metadata": {"annotations": annotations}, "spec": {"template": pods}}
         self._patiently(
-            lambda: AppsV1Api(self.api).patch_namespaced_deployment(
-                self.name, self.namespace, body, field_manager="egoreact-release", _request_timeout=REQUEST_S
-            )
+            "patch",
+            lambda: self.cluster.apps.patch_namespaced_deployment(
+                self.name, self.cluster.namespace, body, field_manager="egoreact-release", _request_timeout=REQUEST_S
+            ),
         )
 
     @staticmethod
@@ -181,7 +158,7 @@ class Deployment:
             failure = _failure(found)
             if failure or time.monotonic() > give_up_s:
                 why = self._why(found) or failure or f"not complete after {deadline_s + MARGIN_S} s"
-                remedy = f"see: kubectl -n {self.namespace} describe deployment {self.name}"
+                remedy = f"see: kubectl -n {self.cluster.namespace} describe deployment {self.name}"
                 raise EgoReactError(
                     f"version {release.version} does not come up ({why})", where=self.where, remedy=remedy
                 )
@@ -189,13 +166,13 @@ class Deployment:
 
     def _why(self, found: Any) -> str:
         """What a pod of the newest template says; empty where that cannot be read."""
-        from kubernetes.client import ApiException, CoreV1Api
+        from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 
         labels = ",".join(f"{name}={value}" for name, value in (found.spec.selector.match_labels or {}).items())
         try:
-            pods = CoreV1Api(self.api).list_namespaced_pod(
-                self.namespace, label_selector=labels, _request_timeout=REQUEST_S
+            pods = self.cluster.core.list_namespaced_pod(
+                self.cluster.namespace, label_selector=labels, _request_timeout=REQUEST_S
             )
         except (ApiException, HTTPError):  # the reason is more than can be asked for
             return ""
@@ -207,38 +184,15 @@ class Deployment:
     def _digest(self) -> str:
         return self._release.digest if self._release else ""
 
-    def _patiently(self, call: Callable[[], Answer]) -> Answer:
-        """Asks again while the API server is away or overloaded."""
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
-
-        give_up_s, pause_s = time.monotonic() + self.patience_s, self.poll_s
-        while True:
-            try:
-                return call()
-            except ApiException as error:
-                if error.status not in MAY_PASS or time.monotonic() > give_up_s:
-                    raise self._refusal(error) from error
-                pause_s = _retry_after_s(error) or pause_s
-            except HTTPError as error:
-                if time.monotonic() > give_up_s:
-                    what = f"the Kubernetes API does not answer ({type(error).__name__})"
-                    raise EgoReactError(
-                        what, where=self.api.configuration.host, remedy="release again once it does"
-                    ) from error
-            time.sleep(min(pause_s, self.patience_s))
-            pause_s = min(2 * pause_s, 10.0)
-
-    def _refusal(self, error: Any) -> EgoReactError:
-        what, remedy = {
-            401: ("the Kubernetes API knows no such credentials", "renew the token, or name another kubeconfig"),
-            403: (
-                "may not be changed by this account",
-                "give it the Role of infra/kubernetes: get and patch of deployments",
-            ),
-            404: ("is not there", "apply the project's manifests: kubectl apply -k infra/kubernetes/base"),
-        }.get(error.status, (f"the Kubernetes API answered {error.status} {error.reason}", "release again"))
-        return EgoReactError(what, where=self.where, remedy=remedy)
+    def _patiently(self, verb: str, do: Callable[[], T]) -> T:
+        """Asks again while the API server is away or overloaded, or others write at the same time."""
+        try:
+            return self.cluster.call(do, f"{verb} {self.where}", limit_s=self.patience_s, passing=MAY_PASS)
+        except Exception as error:
+            if status_of(error) != 404:
+                raise
+            remedy = "apply the project's manifests: kubectl apply -k infra/kubernetes/overlays/…"
+            raise EgoReactError("is not there", where=self.where, remedy=remedy) from error
 
 
 def _is_complete(found: Any) -> bool:
@@ -275,10 +229,3 @@ def _complaint(pod: Any) -> str:
         if ended:
             return f"its container ended with code {ended.exit_code}"
     return ""
-
-
-def _retry_after_s(error: Any) -> float | None:
-    try:
-        return float((error.headers or {}).get("Retry-After", ""))
-    except ValueError:
-        return None

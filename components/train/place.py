@@ -28,7 +28,7 @@ from egoreact.workspace import Workspace
 if TYPE_CHECKING:
     from kfp import dsl
 
-    from components.train.cluster_api import Cluster
+    from components.cluster_api import Cluster
 
 log = logging.getLogger(__name__)
 IMAGE, STORAGE, QUEUE = "EGOREACT_RAY_IMAGE", "EGOREACT_RAY_STORAGE", "EGOREACT_RAY_QUEUE"
@@ -85,13 +85,13 @@ def on_ray_cluster(
         task: fields of a `dsl.TaskConfig`.
         cluster: of this pod by default.
     """
-    from components.train.cluster_api import Cluster
+    from components.cluster_api import Cluster
     from components.train.initial import initial_bundle
     from components.train.ray_job import JobEndedError, Pod, RayJob, read_template
     from components.train.ray_manifest import RESULT_LABEL, RUN_LABEL, JobRequest, ray_job
     from components.train.step import prepare_data
 
-    cluster = cluster or Cluster.of_this_pod()
+    cluster = cluster or Cluster.of_this_pod(f"{IMAGE} is set")
     run_config = RunConfig.from_json(config)
     quarantined = quarantine.read_text()
     digests = [network_digest(inputs[name]) for name in sorted(inputs)]

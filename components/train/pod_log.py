@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from components.train.cluster_api import REQUEST_TIMEOUT_S, Cluster
+from components.cluster_api import REQUEST_TIMEOUT_S, Cluster
 from components.train.ray_manifest import GROUP, PLURAL, VERSION
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from components.train.cluster_api import REQUEST_TIMEOUT_S, Cluster, status_of
+from components.cluster_api import REQUEST_TIMEOUT_S, Cluster, status_of
 from components.train.pod_log import showing_log
 from components.train.ray_manifest import GROUP, PLURAL, RESULT_LABEL, TEMPLATE_KEY, TEMPLATE_MAP, VERSION, Object
 from components.train.ray_status import Limits, failure, owner_uid, succeeded

@@ -8,7 +8,7 @@ import kubernetes.client
 from kubernetes_objects import Object
 from kubernetes_server import KubernetesServer
 
-from components.train.cluster_api import Cluster
+from components.cluster_api import Cluster
 from components.train.ray_manifest import RESULT_LABEL, JobRequest, ray_job
 from egoreact.presets import WorkersConfig
 

@@ -232,7 +232,7 @@ class TestRefusals:
         ("fault", "said"),
         [
             ({"status": 403}, "Role"),
-            ({"status": 401}, "service account"),
+            ({"status": 401}, "renew the token"),
             ({"status": 404}, "install KubeRay"),
         ],
     )

@@ -16,6 +16,7 @@ from kubernetes_controllers import DeploymentController
 from kubernetes_server import KubernetesServer
 from running import ROOT, Service, environment, running
 
+from components.cluster_api import Cluster
 from components.promote.registry import NOT_RELEASED, RegisteredBundle, Registry
 from components.release.deployment import DIGEST_ANNOTATION, VERSION_ANNOTATION, Deployment
 from components.release.step import run
@@ -88,7 +89,7 @@ def named(cluster: KubernetesServer) -> dict[str, str]:
 
 
 def place(cluster: KubernetesServer, url: str = "http://127.0.0.1:9", patience_s: float = 2.0) -> Deployment:
-    return Deployment(cluster.client(), NAMESPACE, NAME, url, poll_s=0.02, patience_s=patience_s)
+    return Deployment(Cluster(cluster.client(), NAMESPACE), NAME, url, poll_s=0.02, patience_s=patience_s)
 
 
 @pytest.fixture
@@ -245,7 +246,7 @@ def test_an_api_server_that_stumbles_is_asked_again(home, versions, cluster, unw
 @pytest.mark.parametrize(
     ("verb", "status", "told"),
     [
-        ("get", 403, "get and patch"),
+        ("get", 403, "does not let this account get Deployment"),
         ("get", 401, "no such credentials"),
         ("get", 404, "kubectl apply"),
         ("patch", 403, "Role"),
@@ -267,7 +268,7 @@ def test_what_the_api_server_refuses_is_one_line_and_the_aliases_are_set_back(
 def test_an_api_server_that_stays_away_is_named(home, versions, cluster, unwarmed):
     crowned(home, versions[0])
     cluster.fail("get", "deployments", times=10_000, cut=True)
-    with pytest.raises(EgoReactError, match=r"127.0.0.1.*does not answer"):
+    with pytest.raises(EgoReactError, match=r"127.0.0.1.*could not get Deployment"):
         released(home, versions[0], place(cluster, patience_s=0.2))
 
 

@@ -1,4 +1,4 @@
-"""The Kubernetes API as a training step needs it: patient with an API server that is busy, away or restarting.
+"""The Kubernetes API as steps need it: patient with an API server that is busy, away or restarting.
 
 Every call is repeated on 429 (after what `Retry-After` says), 5xx and broken connections, until its time is up. A
 refusal that repeating does not change is one line for the person who runs the pipeline.
@@ -9,7 +9,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,26 +36,29 @@ class Cluster:
     sleep: Callable[[float], None] = time.sleep
 
     @staticmethod
-    def of_this_pod() -> "Cluster":
-        """The pod's own cluster by its service account, else the one that kubectl uses.
+    def of_this_pod(wanted_by: str) -> "Cluster":
+        """The pod's own cluster by its service account, else the one that kubectl uses; `KUBECONFIG` comes before both.
+
+        Args:
+            wanted_by: the setting that wants a cluster, for the message.
 
         Raises:
-            EgoReactError: neither.
+            EgoReactError: none is configured.
         """
         import kubernetes.client
         import kubernetes.config
 
         configuration = kubernetes.client.Configuration()
         try:
-            try:
+            if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
                 kubernetes.config.load_incluster_config(client_configuration=configuration)
-            except kubernetes.config.ConfigException:
+            else:
                 kubernetes.config.load_kube_config(client_configuration=configuration)
-        except kubernetes.config.ConfigException as error:
+        except (kubernetes.config.ConfigException, OSError) as error:
             raise EgoReactError(
-                f"no cluster is reachable from here ({error})",
-                where="EGOREACT_RAY_IMAGE is set",
-                remedy="run this step on a cluster, or unset it to train in this process",
+                f"no cluster is reachable from here ({str(error).splitlines()[0]})",
+                where=wanted_by,
+                remedy="run this on a cluster, name a kubeconfig in KUBECONFIG, or unset it to stay on this machine",
             ) from error
         configuration.retries = False  # `call` repeats
         namespace = NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.is_file() else None
@@ -75,12 +78,19 @@ class Cluster:
 
         return kubernetes.client.CoreV1Api(self.api)
 
-    def call(self, do: Callable[[], T], what: str, *, limit_s: float) -> T:
+    @property
+    def apps(self) -> Any:
+        import kubernetes.client
+
+        return kubernetes.client.AppsV1Api(self.api)
+
+    def call(self, do: Callable[[], T], what: str, *, limit_s: float, passing: Collection[int] = PASSING) -> T:
         """What `do` gives, repeated until it answers.
 
         Args:
             what: for messages, as in "create RayJob a".
             limit_s: how long it is repeated.
+            passing: statuses that repeating may change.
 
         Raises:
             EgoReactError: still no answer, or refused for want of rights.
@@ -95,7 +105,7 @@ class Cluster:
             try:
                 return do()
             except ApiException as error:
-                if error.status not in PASSING:
+                if error.status not in passing:
                     raise _understood(error, what) from error
                 reason, cause = f"status {error.status}", error
                 wait_s = _retry_after_s(error)
@@ -106,7 +116,7 @@ class Cluster:
             if left_s <= wait_s:
                 raise EgoReactError(
                     f"could not {what} for {limit_s:.0f} s ({reason})",
-                    where=f"the Kubernetes API, namespace {self.namespace}",
+                    where=f"the Kubernetes API at {self.api.configuration.host}, namespace {self.namespace}",
                     remedy="look at the API server; started again, the step goes on where it was",
                 ) from cause
             if not told:
@@ -137,17 +147,23 @@ def _understood(error: Any, what: str) -> Exception:
             where="the namespace's quota",
             remedy="ask for fewer workers or smaller ones, or have the quota raised",
         )
-    if error.status in (401, 403):
+    if error.status == 401:
         return EgoReactError(
-            f"may not {what} ({error.status}: {message_of(error)})",
+            f"knows no such credentials ({message_of(error)})",
             where="the Kubernetes API",
-            remedy="apply infra/kubernetes/base: its Role gives the pipeline's service account this right",
+            remedy="renew the token, or name another kubeconfig in KUBECONFIG",
+        )
+    if error.status == 403:
+        return EgoReactError(
+            f"does not let this account {what} ({message_of(error)})",
+            where="the Kubernetes API",
+            remedy="apply infra/kubernetes: its Role gives the pipeline's service account this right",
         )
     if error.status in (400, 422):
         return EgoReactError(
             f"refused to {what} ({message_of(error)})",
             where="the Kubernetes API",
-            remedy="correct the template infra/kubernetes/base/ray-job.yaml, or what was set on the task",
+            remedy="correct the manifest in infra/kubernetes/base, or what was set on the task",
         )
     return error
 
