@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import threading
 import time
 import urllib.parse
@@ -36,6 +37,13 @@ class Fault:
     body: bytes | None = None
 
 
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, *where: Any) -> None:
+        """A client that was interrupted hangs up: no news, and no traceback among what the command prints."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(*where)
+
+
 class KfpServer(KfpObjects):
     """`with KfpServer() as server:` listens on a free port at `server.url`."""
 
@@ -54,7 +62,7 @@ class KfpServer(KfpObjects):
 
             do_GET = do_POST = do_DELETE = do_PATCH = _handle  # noqa: N815 - http.server's names
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = _Quiet(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
