@@ -7,8 +7,6 @@ differs from what is compiled.
 import contextlib
 import fcntl
 import os
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import psutil
@@ -24,6 +21,7 @@ import yaml
 
 from egoreact.errors import EgoReactError
 from egoreact.files import whole_file
+from egoreact.termination import terminated_by
 from pipelines import step_cache
 from pipelines.memory import Memory
 from pipelines.step_reader import Step, StepReader, Watch, captured
@@ -181,21 +179,14 @@ def _stopping_children() -> Iterator[None]:
     """When the run is interrupted or terminated, so is everything it started."""
     me = psutil.Process()
     before = set(me.children(recursive=True))
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    main = threading.current_thread() is threading.main_thread()
-    previous = signal.signal(signal.SIGTERM, stop) if main else None
-    try:
-        yield
-    finally:
-        if main:
-            signal.signal(signal.SIGTERM, previous)
-        started = [process for process in me.children(recursive=True) if process not in before]
-        for process in started:
-            with contextlib.suppress(psutil.Error):
-                process.terminate()
-        for process in psutil.wait_procs(started, timeout=5)[1]:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+    with terminated_by(KeyboardInterrupt):
+        try:
+            yield
+        finally:
+            started = [process for process in me.children(recursive=True) if process not in before]
+            for process in started:
+                with contextlib.suppress(psutil.Error):
+                    process.terminate()
+            for process in psutil.wait_procs(started, timeout=5)[1]:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()

@@ -1,15 +1,10 @@
 """Puts the champion where the service finds it, and has it served or goes back. Quick where it is served already."""
 
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from components.promote.registry import RegisteredBundle, Registry
 from components.release.bento import bento_tag, ensure_bento
@@ -20,6 +15,7 @@ from egoreact.hrd.dataset import rendered_larger
 from egoreact.hrd.shards import MANIFEST, disk_errors_named, read_clips, read_manifest
 from egoreact.models.bundle import verify
 from egoreact.models.release import Release, keep_release, read_release, write_release
+from egoreact.termination import exit_code, terminated_by
 from egoreact.workspace import Workspace
 
 SAMPLES = 12
@@ -49,7 +45,7 @@ def run(
     """
     started = time.monotonic()
     registry = Registry(workspace)
-    with registry.alone(), _stopped_by_sigterm():
+    with registry.alone(), terminated_by(exit_code):  # a cancelled run goes back too
         registered = _champion(registry, version, digest)
         before = _current_digest(workspace)
         try:
@@ -139,24 +135,6 @@ def _gone_back(
         told.append(f"and the aliases could not be set back ({again})")
         remedy = f"then: egoreact rollback; {remedy}"
     return EgoReactError("; ".join(filter(None, told)), where=error.where, remedy=remedy)
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """A cancelled run goes back too: SIGTERM becomes an exception, once; a second one changes nothing any more."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _ensure_bundle(registry: Registry, registered: RegisteredBundle, folder: Path) -> None:

@@ -9,8 +9,6 @@ import contextlib
 import logging
 import os
 import random
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from components.train.pod_log import showing_log
 from components.train.ray_manifest import GROUP, PLURAL, RESULT_LABEL, TEMPLATE_KEY, TEMPLATE_MAP, VERSION, Object
 from components.train.ray_status import Limits, failure, owner_uid, succeeded
 from egoreact.errors import EgoReactError
+from egoreact.termination import exit_code, terminated_by
 
 log = logging.getLogger(__name__)
 KIND = {"group": GROUP, "version": VERSION, "plural": PLURAL}
@@ -268,25 +267,14 @@ class RayJob:
     @contextlib.contextmanager
     def _deleted_when_told_to_stop(self) -> Iterator[None]:
         """On SIGTERM (the run is cancelled, the pod evicted) and on an interrupt the job goes, if it is this step's."""
-
-        def stop(*_: object) -> None:
-            raise SystemExit(128 + signal.SIGTERM)
-
-        before = None
-        if threading.current_thread() is threading.main_thread():
-            before = signal.signal(signal.SIGTERM, stop)
-        try:
-            yield
-        except (SystemExit, KeyboardInterrupt):
-            self._delete_own()
-            raise
-        finally:
-            if before is not None:
-                signal.signal(signal.SIGTERM, before)
+        with terminated_by(exit_code):
+            try:
+                yield
+            except (SystemExit, KeyboardInterrupt):
+                self._delete_own()
+                raise
 
     def _delete_own(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the one that came is being obeyed
         try:
             job = self._get(limit_s=DELETE_LIMIT_S)
             if job is None or (self.pod is not None and owner_uid(job) not in (None, self.pod.uid)):

@@ -164,12 +164,13 @@ def _follow(
     timeout_minutes: float,
     on_interrupt: Literal["ask", "leave", "cancel"],
 ) -> "RunState":
-    from pipelines.cluster.watch import cancel, interrupted_by_sigterm, wait
+    from egoreact.termination import terminated_by
+    from pipelines.cluster.watch import cancel, wait
 
     def watch() -> "RunState":
         return wait(api, submission.run_id, steps, live, poll_s=poll_s, timeout_s=60 * timeout_minutes)
 
-    with interrupted_by_sigterm():
+    with terminated_by(KeyboardInterrupt):  # a CI runner's SIGTERM is Ctrl-C here
         try:
             try:
                 return watch()

@@ -3,13 +3,10 @@
 Kubeflow Pipelines' own waiter never returns from a cancelled run.
 """
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any, Literal
 
 from egoreact.errors import EgoReactError
@@ -115,20 +112,6 @@ def cancel(api: Api, run_id: str) -> None:
         run = api.read(api.runs.run_service_get_run, run_id=run_id)
         if _end(run) is None and run.state != "CANCELING":
             raise
-
-
-@contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM, which a CI runner sends, is Ctrl-C here."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _end(run: Any) -> End | None:
