@@ -87,6 +87,10 @@ class Plan:
         """The most that one step of a run needs at once: a training has `workers` pods, any other step one."""
         return max(self.training.gpus * workers, self.light.gpus, self.data.gpus, self.evaluation.gpus)
 
+    def gpus_side_by_side(self, workers: int) -> int:
+        """The most that a run needs so that no step waits: encoder and tokenizer on workers, the evaluator in its pod."""
+        return max(self.gpus(workers), self.training.gpus * (2 * workers + 1))
+
 
 ON_CPU = Plan()
 ON_GPU = Plan(

@@ -5,13 +5,15 @@ CI runner often may submit runs and nothing else. A limit that is given always h
 """
 
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from egoreact.errors import EgoReactError
 
 MAX_GPUS = "EGOREACT_MAX_GPUS"
-RAY_IMAGE = "EGOREACT_RAY_IMAGE"
+RAY_IMAGE, RAY_QUEUE = "EGOREACT_RAY_IMAGE", "EGOREACT_RAY_QUEUE"
 TIMEOUT_S = (5, 10)
 QUOTA_KEYS = ("requests.nvidia.com/gpu", "limits.nvidia.com/gpu", "nvidia.com/gpu")
 
@@ -29,15 +31,16 @@ def check_gpus_limit(needed: int, limit: int | None) -> None:
         raise _too_many(needed, limit, f"limit --max-gpus or {MAX_GPUS}")
 
 
-def check_cluster(namespace: str, *, gpus: int, secret: bool) -> list[str]:
+def check_cluster(namespace: str, *, gpus: int, side_by_side: int, secret: bool) -> list[str]:
     """Looks at the namespace's quotas, and at the ConfigMap and Secret that every step's pod takes its settings from.
 
     Args:
         gpus: that one step needs at once.
+        side_by_side: that steps need so that none waits for another.
         secret: whether the pods take credentials from the Secret; not so where they have an identity of their own.
 
     Returns:
-        What could not be looked at, and why, a line each.
+        A line each for what could not be looked at, and why, and for a quota in which trainings may wait for each other.
 
     Raises:
         EgoReactError: more GPUs than a quota allows, or settings or secrets that are missing.
@@ -49,15 +52,19 @@ def check_cluster(namespace: str, *, gpus: int, secret: bool) -> list[str]:
         return ["no kubeconfig: quota, settings and secrets were not looked at"]
     notes: list[str] = []
     quotas = _look(lambda: core.list_namespaced_resource_quota(namespace, _request_timeout=TIMEOUT_S), "quotas", notes)
-    for quota in quotas.items if quotas is not None else []:
-        hard = (quota.status.hard if quota.status and quota.status.hard else quota.spec.hard) or {}
-        for key in QUOTA_KEYS:
-            if key in hard and gpus > Decimal(hard[key]):
-                raise _too_many(gpus, hard[key], f"quota {quota.metadata.name} of namespace {namespace}")
+    allowed = _gpus_allowed(quotas.items if quotas is not None else [])
+    if allowed is not None and gpus > allowed.gpus:
+        raise _too_many(gpus, allowed.gpus, f"quota {allowed.quota} of namespace {namespace}")
     settings = _look(lambda: core.read_namespaced_config_map(SETTINGS, namespace, _request_timeout=TIMEOUT_S), f"ConfigMap {SETTINGS}", notes)  # fmt: skip
     if settings is not None:
         _complete(f"ConfigMap {SETTINGS} of namespace {namespace}", settings.data, SETTING_NAMES, "kubectl apply -k infra/kubernetes/overlays/…")  # fmt: skip
         _check_ray_image(namespace, settings.data)
+        on_ray = settings.data.get(RAY_IMAGE) and not settings.data.get(RAY_QUEUE)
+        if on_ray and allowed is not None and side_by_side > allowed.gpus:
+            notes.append(
+                f"trainings side by side want {side_by_side} GPUs and quota {allowed.quota} allows {allowed.gpus}: each "
+                f"may hold some and wait for the rest until its deadline; a queue of Kueue ({RAY_QUEUE}) lets one in first"
+            )
     if secret:
         found = _look(lambda: core.read_namespaced_secret(SETTINGS, namespace, _request_timeout=TIMEOUT_S), f"Secret {SETTINGS}", notes)  # fmt: skip
         if found is not None:
@@ -65,6 +72,22 @@ def check_cluster(namespace: str, *, gpus: int, secret: bool) -> list[str]:
             remedy = f"kubectl create secret generic {SETTINGS} -n {namespace} {literals}, or --without-secret where pods have an identity of their own"  # fmt: skip
             _complete(f"Secret {SETTINGS} of namespace {namespace}", found.data, SECRET_NAMES, remedy)
     return notes
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    """The narrowest quota of GPUs."""
+
+    gpus: int
+    quota: str
+
+
+def _gpus_allowed(quotas: Iterable[Any]) -> _Allowed | None:
+    found = []
+    for quota in quotas:
+        hard = (quota.status.hard if quota.status and quota.status.hard else quota.spec.hard) or {}
+        found += [_Allowed(int(Decimal(hard[key])), quota.metadata.name) for key in QUOTA_KEYS if key in hard]
+    return min(found, key=lambda each: each.gpus, default=None)
 
 
 def _check_ray_image(namespace: str, settings: dict[str, str]) -> None:

@@ -109,7 +109,9 @@ def prepare(work: Work, place: Place) -> Ready:
     check_gpus_limit(gpus, work.max_gpus)
     package = make(work.pipeline, plan, image=work.image, allow_tag=work.allow_tag)
     arguments = arguments_of(package, config, work.parameters)
-    notes = check_cluster(access.namespace or "kubeflow", gpus=gpus, secret=not work.without_secret)
+    side_by_side = plan.gpus_side_by_side(config.workers.count)
+    namespace = access.namespace or "kubeflow"
+    notes = check_cluster(namespace, gpus=gpus, side_by_side=side_by_side, secret=not work.without_secret)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return Ready(package, arguments, access, config.name)

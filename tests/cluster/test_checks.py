@@ -66,6 +66,29 @@ def test_a_cluster_that_has_everything_takes_the_run(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("gpus", "settings", "told"),
+    [("4", {}, True), ("4", {"EGOREACT_RAY_QUEUE": "trainings"}, False), ("9", {}, False)],
+    ids=["room for one training", "a queue lets one in first", "room for all"],
+)
+def test_trainings_that_may_wait_for_each_other_are_told_of(
+    cluster: KubernetesServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    gpus: str,
+    settings: dict[str, str],
+    told: bool,
+) -> None:
+    monkeypatch.setenv("EGOREACT_RAY_IMAGE", IMAGE)
+    cluster.delete("", "configmaps", "egoreact", "egoreact")
+    data = dict.fromkeys(SETTING_NAMES, "x") | {"EGOREACT_RAY_IMAGE": IMAGE} | settings
+    cluster.create("", "configmaps", "egoreact", core("ConfigMap", data=data))
+    cluster.create("", "resourcequotas", "egoreact", quota({"requests.nvidia.com/gpu": gpus}))
+    assert cli.main(PAPER) == 0
+    line = "note: trainings side by side want 9 GPUs and quota gpus allows 4: each may hold some and wait for the rest"
+    assert (line in capsys.readouterr().err) == told
+
+
 @pytest.mark.parametrize("key", ["requests.nvidia.com/gpu", "limits.nvidia.com/gpu"])
 def test_more_gpus_than_the_quota_is_one_line(
     cluster: KubernetesServer, kfp: KfpServer, capsys: pytest.CaptureFixture[str], key: str
