@@ -77,6 +77,8 @@ def _commit(
     blob = _git(repository, "hash-object", "-w", str(pointer))
     if _known(repository, f"HEAD:{name}") == blob:
         return Committed("HEAD", _git(repository, "rev-parse", "HEAD"), False, "")
+    if remote and (there := _at_remote(repository, blob, name, branch, remote)):
+        return Committed(branch, there, True, "")
     commit = _ensure_commit(repository, blob, name, branch, revision)
     if not remote:
         left = "" if not _git(repository, "remote") else f"git push <remote> {branch}"
@@ -88,6 +90,15 @@ def _commit(
             raise
         return Committed(branch, commit, False, f"git push {shlex.quote(remote)} {branch}   # refused: {refusal}")
     return Committed(branch, commit, True, "")
+
+
+def _at_remote(repository: Path, blob: str, name: str, branch: str, remote: str) -> str:
+    """The commit that an earlier attempt pushed, if perhaps from another clone; empty where there is none."""
+    try:
+        _git(repository, "fetch", "--quiet", "--no-tags", remote, f"refs/heads/{branch}")
+    except _GitRefusal:  # it has no such branch, or is away, which the push will tell
+        return ""
+    return _git(repository, "rev-parse", "FETCH_HEAD") if _known(repository, f"FETCH_HEAD:{name}") == blob else ""
 
 
 def _ensure_commit(repository: Path, blob: str, name: str, branch: str, revision: str) -> str:
@@ -142,6 +153,6 @@ def _git(folder: Path, *arguments: str, settings: Mapping[str, str] | None = Non
     except subprocess.TimeoutExpired as error:
         raise _GitRefusal(f"git {arguments[0]} took more than {TIMEOUT_S} s") from error
     except subprocess.CalledProcessError as error:
-        lines = [line for line in error.stderr.strip().splitlines() if line.strip()]
+        lines = [line for line in error.stderr.splitlines() if line.strip() and not line.startswith("warning:")]
         raise _GitRefusal(lines[0] if lines else f"git {arguments[0]} ended with {error.returncode}") from error
     return done.stdout.strip()

@@ -111,6 +111,8 @@ def test_without_git_it_says_how_or_uses_the_remote(
     done = commit_pointer(volume, NEW)
     assert done.pushed
     assert NEW in git(tmp_path / "shared.git", "show", f"{BRANCH}:data.dvc")
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2090-01-01T00:00:00Z")  # the next would be another commit
+    assert commit_pointer(volume, NEW) == done
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("EGOREACT_GIT_REMOTE")
     assert "there is no git on this machine" in commit_pointer(volume, NEW).remedy

@@ -209,6 +209,8 @@ def test_a_first_release_that_fails_leaves_neither_a_release_nor_a_champion(home
     assert not found(cluster)["metadata"]["annotations"]
     assert aliases(home) == (None, None)
     assert not (home.releases / "current.json").exists()
+    with pytest.raises(EgoReactError, match=r"version 1: is not the champion: .*does not come up"):
+        released(home, versions[0], place(cluster))
 
 
 def test_pods_that_come_up_but_do_not_react_are_rolled_back(home, versions, cluster, unwarmed, monkeypatch):

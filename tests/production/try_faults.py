@@ -31,7 +31,7 @@ from components.promote.registry import Registry  # noqa: E402
 from components.release.shards import shards_of_revision  # noqa: E402
 from components.version_dataset.dvc_data import current_revision  # noqa: E402
 from egoreact.models.bundle import verify  # noqa: E402
-from egoreact.models.release import read_release, released_bundle  # noqa: E402
+from egoreact.models.release import CURRENT, read_release, released_bundle  # noqa: E402
 from egoreact.training.tracking import flush_spool  # noqa: E402
 from egoreact.workspace import Workspace  # noqa: E402
 
@@ -166,12 +166,12 @@ def disturbed(
 
 
 def _check_promoted(place: Place, row: Row, hit: str) -> None:
-    """Before the promotion was reached there is no champion; what is released is the champion."""
+    """No champion before the promotion was reached; nothing is released that is not the champion."""
     with place.entered():
         champion = Registry(place.workspace).champion()
-        with contextlib.suppress(Exception):
-            if champion is None or champion.digest != read_release(place.workspace).digest:
-                row.wrongly_promoted.append(f"released is not the champion, after {hit}")
+        released = read_release(place.workspace).digest if (place.workspace.releases / CURRENT).exists() else None
+        if released is not None and (champion is None or champion.digest != released):
+            row.wrongly_promoted.append(f"released is not the champion, after {hit}")
         if champion is not None and STEPS.index(hit or "release") < STEPS.index("promote"):
             row.wrongly_promoted.append(f"version {champion.version} after {hit}")
 
