@@ -87,7 +87,7 @@ def _champion(registry: Registry, version: str, digest: str) -> RegisteredBundle
         )
     champion = registry.champion()
     if champion is None or champion.version != version:
-        who = f"version {champion.version} is" if champion else "there is none"
+        who = f"version {champion.version} is, which its own run releases" if champion else "there is none"
         why = registry.why_not_released(version) or who
         remedy = f"release it with: egoreact rollback --to {version}"
         raise EgoReactError(f"is not the champion: {why}", where=f"version {version}", remedy=remedy)

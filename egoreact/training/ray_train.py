@@ -431,4 +431,6 @@ class _RayStore(CheckpointStore):
             else:
                 write(Path(name))
                 ray.train.report({"step": step, **metrics}, checkpoint=ray.train.Checkpoint.from_directory(name))
+                # Reported is not yet registered: a worker that died now would cost the interval before this one too.
+                ray.train.get_all_reported_checkpoints(ray.train.CheckpointConsistencyMode.COMMITTED)
         return Path(name)

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -285,9 +284,10 @@ def try_twice(folder: Path) -> Row:
         runs = [Run(owner) for owner in owners]
         for run in runs:
             list(run.steps())
-        row.tried = ["one workspace", "two workspaces, one registry"]
-        errors = Counter(run.error.partition(": ")[2] for run in runs if run.error)
-        row.notes += [f"{count} × {line}" for line, count in errors.items()]
+        names = ["first in a workspace", "second in that workspace", "in another, with the same registry and remote"]
+        row.tried = names
+        row.unharmed = [name for name, run in zip(names, runs, strict=True) if run.done]
+        row.failed = {name: run.error for name, run in zip(names, runs, strict=True) if not run.done}
         with places[0].entered():
             champion = Registry(places[0].workspace).champion()
         # Whoever promoted the champion released it; the other workspace has what it had.
@@ -295,7 +295,6 @@ def try_twice(folder: Path) -> Row:
             (owner, run.done) for owner, run in zip(owners, runs, strict=True)
             if champion and run.done.get("promoted") and run.done["digest"] == champion.digest
         ]  # fmt: skip
-        row.notes.append(f"{sum(bool(run.done) for run in runs)} of {len(runs)} runs ended well")
         if crowned:
             check_whole(crowned[-1][0], row, crowned[-1][1])
         else:
