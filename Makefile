@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiled bytecode saves seconds at each start of the heavy packages.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run serve ui test lint format bench web infra-check clean
+.PHONY: help install run serve ui test test-again lint format bench web infra-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -42,6 +42,9 @@ ui: $(INSTALLED)  ## MLflow's pages: runs, curves, videos, versions
 
 test: $(INSTALLED) $(PAGE)  ## all tests
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-again: $(INSTALLED) $(PAGE)  ## what failed in the last `make test`, one after another
+	pytest --last-failed --last-failed-no-failures none --maxfail 5
 
 lint: $(INSTALLED)  ## ruff, mypy, import contracts
 	ruff check .

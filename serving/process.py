@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -56,52 +57,80 @@ def run_service(*, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, asked)
     with followed_release(served, url) as releases:
-        _serve(host, port, url, served, releases, limits.drain_seconds + STOP_S, asked_to_stop, at_once)
+        _Supervisor((host, port), url, releases, limits.drain_seconds + STOP_S, asked_to_stop, at_once).serve(served)
 
 
-def _serve(
-    host: str, port: int, url: str, served: Served, releases: Releases, stop_within_s: float,
-    asked_to_stop: threading.Event, at_once: threading.Event,
-) -> None:  # fmt: skip
-    before: Served | None = None
+@dataclass
+class _Supervisor:
+    """One child at a time: the release that is served, and while it takes over, the one to go back to.
+
+    Args:
+        url: where the child answers once it is ready.
+        stop_within_s: for a child to drain and end.
+    """
+
+    listen: tuple[str, int]
+    url: str
+    releases: Releases
+    stop_within_s: float
+    asked_to_stop: threading.Event
+    at_once: threading.Event
+    served: Served = field(init=False)
+    before: Served | None = field(init=False)
     """What served until the present one took over; none once the present one is ready."""
-    say(f"starting: model {served.version}, bundle {served.digest[:12]}")
-    child = _Child(host, port, releases.pin(served))
-    try:
-        ready = False
-        while not asked_to_stop.wait(0.1):
-            ended = child.refused is not None or child.process.poll() is not None
-            if ended and before is None:
-                break
-            if not ended and not ready and child.answers(url):
-                ready, before = True, None
-                releases.ready(served)
-                say(f"ready at {url}  (Ctrl+C stops it)")
-            following = releases.newer(served) if ready else None
-            if ended:
-                assert before is not None
-                why = child.refused or f"the service ended by itself with code {child.process.returncode}"
-                releases.refuse(served, why)
-                say(f"version {served.version} cannot be served: {why}; version {before.version} serves again")
-                following = before
-            if following is not None:
-                if not ended:
-                    say(f"version {following.version}, bundle {following.digest[:12]}, is released: it takes over")
-                    releases.begin(following)
-                child.stop(stop_within_s, at_once)
-                before = None if ended else served
-                served, ready = following, False
-                if not asked_to_stop.is_set():
-                    child = _Child(host, port, releases.pin(served))
-    finally:
-        child.stop(stop_within_s, at_once)
-    if not asked_to_stop.is_set():
-        if child.refused is not None:
-            place, _, remedy = child.refused.rpartition("; ")
-            where, _, what = place.partition(": ")
-            raise EgoReactError(what, where=where, remedy=remedy)
-        what = f"the service ended by itself with code {child.process.returncode}"
-        raise EgoReactError(what, where=url, remedy="the lines above say why")
+    ready: bool = field(init=False)
+
+    def serve(self, served: Served) -> None:
+        """Until it is asked to stop.
+
+        Raises:
+            EgoReactError: the child refuses, or ended by itself.
+        """
+        say(f"starting: model {served.version}, bundle {served.digest[:12]}")
+        child = self._started(served, None)
+        try:
+            while not self.asked_to_stop.wait(0.1):
+                following, before = None, None
+                if child.ended:
+                    if self.before is None:
+                        break
+                    following = self._refused(child, self.before)
+                elif self.ready:
+                    following, before = self._released(), self.served
+                elif child.answers(self.url):
+                    self._is_ready()
+                if following is not None:
+                    child.stop(self.stop_within_s, self.at_once)
+                    if not self.asked_to_stop.is_set():
+                        child = self._started(following, before)
+        finally:
+            child.stop(self.stop_within_s, self.at_once)
+        if not self.asked_to_stop.is_set():
+            raise child.why_it_ended(self.url)
+
+    def _started(self, served: Served, before: Served | None) -> "_Child":
+        self.served, self.before, self.ready = served, before, False
+        return _Child(*self.listen, self.releases.pin(served))
+
+    def _is_ready(self) -> None:
+        self.ready, self.before = True, None
+        self.releases.ready(self.served)
+        say(f"ready at {self.url}  (Ctrl+C stops it)")
+
+    def _released(self) -> Served | None:
+        """What is to take over."""
+        newer = self.releases.newer(self.served)
+        if newer is not None:
+            say(f"version {newer.version}, bundle {newer.digest[:12]}, is released: it takes over")
+            self.releases.begin(newer)
+        return newer
+
+    def _refused(self, child: "_Child", before: Served) -> Served:
+        """What serves again, since the present one cannot be served."""
+        why = str(child.why_it_ended(self.url))
+        self.releases.refuse(self.served, why)
+        say(f"version {self.served.version} cannot be served: {why}; version {before.version} serves again")
+        return before
 
 
 def _check_address(host: str, port: int) -> None:
@@ -149,6 +178,19 @@ class _Child:
                 self.refused = line.removeprefix(REFUSED_MARK).strip()
             elif self.refused is None:
                 print(line, end="", flush=True)
+
+    @property
+    def ended(self) -> bool:
+        return self.refused is not None or self.process.poll() is not None
+
+    def why_it_ended(self, url: str) -> EgoReactError:
+        """In its own words, where it said any."""
+        if self.refused is None:
+            what = f"the service ended by itself with code {self.process.returncode}"
+            return EgoReactError(what, where=url, remedy="the lines above say why")
+        place, _, remedy = self.refused.rpartition("; ")
+        where, _, what = place.partition(": ")
+        return EgoReactError(what, where=where, remedy=remedy)
 
     def answers(self, url: str) -> bool:
         try:

@@ -9,7 +9,7 @@ import pytest
 
 from egoreact.termination import exit_code, terminated_by
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(60)
 
 
 def terminate():

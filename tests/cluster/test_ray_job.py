@@ -15,7 +15,7 @@ from components.train.ray_status import Limits, owner_uid
 from egoreact.errors import EgoReactError
 
 NAME = "egoreact-tokenizer-run-1"
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture

@@ -290,7 +290,7 @@ def test_ctrl_c_in_a_terminal_asks_and_a_yes_cancels(server: KfpServer) -> None:
     terminal.read_until("[y/N]")
     os.write(leader, b"y\n")
     terminal.read_until("cancelled;")
-    assert process.wait(timeout=20) == 2
+    assert process.wait(timeout=60) == 2
     os.close(leader)
     assert next(iter(server.runs.values()))["state"] == "CANCELED"
 

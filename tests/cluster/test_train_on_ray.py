@@ -20,7 +20,7 @@ from egoreact.presets import tiny
 from egoreact.training.ray_train import ClusterLostError
 
 CONFIG = tiny().to_json()
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")

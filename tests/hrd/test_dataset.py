@@ -250,7 +250,7 @@ def test_a_stopped_build_goes_on_where_it_stopped(tmp_path, how, capfd):
     worker = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
     process.send_signal(how)
     process.send_signal(signal.SIGCONT)
-    process.wait(timeout=30)
+    process.wait(timeout=60)
     wait_for(lambda: not any(Path(f"/proc/{child}").exists() and is_running(child) for child in worker))
     assert not names(folder) - {BUILDING}  # nothing half-written, and nothing that looks finished
     done = shards_of(place), {path.name: path.stat().st_mtime_ns for path in place.glob("[!.]*.clip")}

@@ -114,7 +114,7 @@ def chunk(index: int, seq: int, joints_m: np.ndarray | None = None) -> bytes:
 
 def answer(connection: ServerConnection, index: int, joints_m: np.ndarray | None = None) -> Frame:
     """Takes a frame and sends its chunk."""
-    frame = Frame.unpack(connection.recv(timeout=5))
+    frame = Frame.unpack(connection.recv(timeout=30))
     connection.send(chunk(index, frame.seq, joints_m))
     return frame
 

@@ -56,7 +56,7 @@ class Service:
         """SIGTERM; the seconds until it was gone."""
         started = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self.process.wait(60)
         return time.monotonic() - started
 
 

@@ -191,13 +191,13 @@ def test_a_killed_service_gives_a_new_session_in_the_old_place(bundle_folder, pi
         before = [session.exchange(4 * index, picture) for index, picture in enumerate(pictures)]
         for process in (*psutil.Process(one.process.pid).children(recursive=True), one.process):
             process.kill()
-        one.process.wait(10)
+        one.process.wait(60)
         after = []
         coming_back = threading.Thread(target=lambda: after.append(session.exchange(100, pictures[0])))
         coming_back.start()  # while nobody is there
         with running(tmp_path / "two", **settings) as two:
             wire.lead_to(two.url)
-            coming_back.join(10)
+            coming_back.join(60)
             after += [session.exchange(100 + 4 * index, pictures[index]) for index in range(1, len(pictures))]
             assert not session.hello.resumed and session.hello.session != first
             plain = list(stream_video(two.url, make_video(), encoding="png"))
@@ -229,7 +229,7 @@ def test_a_draining_service_tells_and_the_next_one_takes_over(bundle_folder, pic
             time.sleep(0.05)
         assert session.exchange(4 * index + 4, pictures[1]).index == index + 1  # it may still go on
         wire.lead_to(two.url)
-        one.process.wait(15)
+        one.process.wait(60)
         assert session.exchange(4 * index + 8, pictures[2]).index == 0
     assert said_by(told) == ["draining", "lost", "restarted"]
     assert 0 < told[0].seconds <= 3

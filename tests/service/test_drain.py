@@ -36,7 +36,7 @@ def drain():
             time.sleep(0.005)
 
         def over() -> float:
-            thread.join(20)
+            thread.join(60)
             return took_s[0]
 
         return over

@@ -126,7 +126,7 @@ def test_the_commands_own_lines_have_the_same_form(form, capsys):
 def test_every_line_of_a_service_is_json_where_that_is_wanted(bundle_folder, tmp_path):
     with running(tmp_path, EGOREACT_BUNDLE=bundle_folder, EGOREACT_LOG="json") as service:
         digest = json.loads(get(f"{service.url}/v1/model"))["digest"]
-        give_up_at = time.monotonic() + 10
+        give_up_at = time.monotonic() + 60
         while "/v1/model" not in service.log.read_text() and time.monotonic() < give_up_at:
             time.sleep(0.05)
     said = [json.loads(line) for line in service.log.read_text().splitlines()]

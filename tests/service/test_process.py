@@ -160,7 +160,7 @@ def test_on_sigterm_it_drains(home, tmp_path_factory, signalled):
             started = time.monotonic()
             os.kill(service.process.pid if signalled == "command" else worker_of(service), signal.SIGTERM)
             while is_ready(service.url):
-                assert time.monotonic() - started < 1
+                assert time.monotonic() - started < 15
             with pytest.raises(EgoReactError, match="restarts"):
                 LiveSession(service.url)
             with pytest.raises(EgoReactError, match="restarts"):
@@ -169,12 +169,12 @@ def test_on_sigterm_it_drains(home, tmp_path_factory, signalled):
             assert session.draining
             with pytest.raises(EgoReactError, match="the service restarts"):
                 session.receive()
-            assert 0.8 < time.monotonic() - started < 2.5
-        uploading.join(10)
+            assert 0.8 < time.monotonic() - started < 15
+        uploading.join(60)
         assert len(failures) == 1
         assert "the service stops" in failures[0]
         if signalled == "command":
-            service.process.wait(5)
+            service.process.wait(60)
             assert service.process.returncode == 0
             assert not any(process.is_running() for process in processes)
         assert "Traceback" not in service.log.read_text()
@@ -184,7 +184,7 @@ def test_on_sigterm_it_drains(home, tmp_path_factory, signalled):
 
 def test_without_anybody_it_stops_at_once(home):
     with running(home, EGOREACT_DRAIN_SECONDS=30) as service:
-        assert service.stop() < 3
+        assert service.stop() < 20
 
 
 def test_a_second_signal_ends_a_drain(home):
@@ -196,7 +196,7 @@ def test_a_second_signal_ends_a_drain(home):
         service.process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         assert session.exchange(4, make_frames(1)[0]).index == 1
-        assert service.stop() < 3
+        assert service.stop() < 20
 
 
 def refused(home, port=None, **settings) -> tuple[int, str]:

@@ -49,7 +49,7 @@ def record(recorder: Recorder, tokens: int = 3):
             recording.frame(tick, 0.05 * tick, b"picture %d" % tick)
         recording.chunk(chunk(index).pack())
     recording.close()
-    assert recording.join(10)
+    assert recording.join(60)
     return recording.path
 
 
@@ -116,7 +116,7 @@ recording = Recorder(Path({str(tmp_path)!r})).open(SESSION, hello(), consent=Tru
 recording.frame(0, 0.0, b"picture")
 recording.chunk(chunk(0).pack())
 recording.frame(4, 0.2, b"x" * 1000)
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 60
 while time.monotonic() < deadline and not recording.partial.exists():
     time.sleep(0.01)
 while time.monotonic() < deadline and len(list(Recorded.open(recording.partial).records())) < 3:
@@ -146,7 +146,7 @@ def test_a_recording_ends_where_it_is_full_and_says_so(tmp_path):
     recording = recorder.open(SESSION, hello(), consent=True)
     for seq in range(20):
         recording.frame(seq, 0.0, b"x" * 900)
-    assert recording.join(10)
+    assert recording.join(60)
     recording.frame(20, 0.0, b"late")
     recording.close()
     records = list(Recorded.open(recording.path).records())
@@ -159,13 +159,13 @@ def test_a_disk_that_is_too_slow_ends_the_recording_and_holds_up_nobody(tmp_path
 
     class Slow(Recorder):
         def prune(self) -> None:
-            free.wait(20)
+            free.wait(60)
 
     recording = Slow(tmp_path).open(SESSION, hello(), consent=True)
     for seq in range(MAX_QUEUED + 10):
         recording.frame(seq, 0.0, b"picture")
     free.set()
-    assert recording.join(10)
+    assert recording.join(60)
     records = list(Recorded.open(recording.path).records())
     assert [r.seq for r in records[:-1]] == list(range(MAX_QUEUED)) and records[-1] == End("slow")
 
@@ -173,7 +173,7 @@ def test_a_disk_that_is_too_slow_ends_the_recording_and_holds_up_nobody(tmp_path
 def test_a_disk_that_fails_is_told_in_the_log_and_ends_no_session(tmp_path, caplog):
     folder = tmp_path / "gone"
     recording = Recorder(folder).open(SESSION, hello(), consent=True)
-    assert recording.join(10)
+    assert recording.join(60)
     recording.frame(0, 0.0, b"picture")
     recording.close()
     assert "recording failed" in caplog.text and str(tmp_path) not in caplog.text

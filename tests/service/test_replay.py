@@ -82,7 +82,7 @@ def record(bundle: Bundle, folder: Path, seqs: list[int] = SEQS, **changed: obje
         ).pack())  # fmt: skip
         made += 1
     recording.close()
-    assert recording.join(10)
+    assert recording.join(60)
     return recording.path
 
 
@@ -146,7 +146,7 @@ def test_a_recording_without_its_frames_is_refused(recording, bundle_folder, tmp
         elif isinstance(each, Chunk):
             torn.chunk(each.pack())
     torn.close()
-    assert torn.join(10)
+    assert torn.join(60)
     with pytest.raises(EgoReactError, match=r"chunk 2 \(seq 108\) does not follow"):
         replay_recording(torn.path, bundle_folder)
 
@@ -188,7 +188,7 @@ def test_the_service_records_who_consents_and_replay_gives_the_same(bundle_folde
     with running(tmp_path / "home", EGOREACT_BUNDLE=bundle_folder, EGOREACT_RECORDINGS=folder) as service:
         assert stream(service.url, "seed=5")["recorded"] is False
         hello = stream(service.url, "seed=5&consent=record")
-        give_up_at = time.monotonic() + 10
+        give_up_at = time.monotonic() + 60
         while not list(folder.glob(f"*{SUFFIX}")) and time.monotonic() < give_up_at:
             time.sleep(0.05)
         log = service.log.read_text()

