@@ -284,7 +284,7 @@ def try_twice(folder: Path) -> Row:
         runs = [Run(owner) for owner in owners]
         for run in runs:
             list(run.steps())
-        names = ["first in a workspace", "second in that workspace", "in another, with the same registry and remote"]
+        names = ["one of two in a workspace", "the other", "in another workspace, with the same registry and remote"]
         row.tried = names
         row.unharmed = [name for name, run in zip(names, runs, strict=True) if run.done]
         row.failed = {name: run.error for name, run in zip(names, runs, strict=True) if not run.done}
