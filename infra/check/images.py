@@ -1,4 +1,4 @@
-"""The Dockerfiles: a pinned base, several stages, a numeric user, `python` there, nothing copied that is not there."""
+"""The Dockerfiles: a pinned base, several stages, a numeric user with a name, `python`, nothing copied that is not there."""
 
 import fnmatch
 import re
@@ -46,9 +46,14 @@ def _file(path: Path) -> Iterator[Finding]:
             stages.append(words[2])
     if len(bases) < 2:
         yield Finding(path.name, "has one stage", "build in one and copy the result into another")
-    last = [
-        rest for name, rest in lines[max(i for i, (name, _) in enumerate(lines) if name == "FROM") :] if name == "USER"
-    ]
+    final = lines[max(i for i, (name, _) in enumerate(lines) if name == "FROM") :]
+    last = [rest for name, rest in final if name == "USER"]
+    if not any(name == "ENV" and re.search(r"\bUSER=\w", rest) for name, rest in final):
+        yield Finding(
+            path.name,
+            "its user has no name: getpass.getuser() fails for a number that /etc/passwd does not list",
+            "set ENV USER=egoreact",
+        )
     if not last or not _USER.fullmatch(last[-1]):
         yield Finding(
             path.name, f"its user is {last[-1] if last else 'root'}", "end with a numeric USER such as 10001:10001"

@@ -12,7 +12,7 @@ RUN uv pip install --compile-bytecode -c constraints.txt "mlflow[auth]" boto3 ps
 FROM python:3.11.14-slim-bookworm${PYTHON_DIGEST:+@${PYTHON_DIGEST}}
 WORKDIR /tmp
 COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp USER=egoreact
 USER 10001:10001
 EXPOSE 5000
 ENTRYPOINT ["mlflow"]

@@ -30,7 +30,7 @@ ARG COMMIT=unknown
 WORKDIR /app
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
-ENV PATH=/opt/venv/bin:$PATH EGOREACT_COMMIT=$COMMIT PYTHONUNBUFFERED=1 HOME=/tmp
+ENV PATH=/opt/venv/bin:$PATH EGOREACT_COMMIT=$COMMIT PYTHONUNBUFFERED=1 HOME=/tmp USER=egoreact
 USER 10001:10001
 EXPOSE 3000
 CMD ["egoreact", "serve", "--host", "0.0.0.0", "--port", "3000"]

@@ -29,6 +29,6 @@ RUN apt-get update && apt-get install -y --no-install-recommends git && rm -rf /
 WORKDIR /app
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
-ENV PATH=/opt/venv/bin:$PATH EGOREACT_COMMIT=$COMMIT PYTHONUNBUFFERED=1 OMP_WAIT_POLICY=PASSIVE HOME=/tmp
-# runAsNonRoot wants a number.
+ENV PATH=/opt/venv/bin:$PATH EGOREACT_COMMIT=$COMMIT PYTHONUNBUFFERED=1 OMP_WAIT_POLICY=PASSIVE HOME=/tmp USER=egoreact DVC_SITE_CACHE_DIR=/tmp/dvc
+# runAsNonRoot wants a number. It has no name in /etc/passwd: DVC and PyTorch ask for USER instead.
 USER 10001:10001

@@ -314,6 +314,7 @@ def test_broken_dockerfiles_are_named(tmp_path: Path) -> None:
         "copies no-such-folder, which is not there",
         "copies tests, which .dockerignore leaves out",
         "its user is root",
+        "a.Dockerfile: its user has no name",
         "may have no `python`",
     ):
         assert part in said, said
