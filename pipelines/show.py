@@ -3,13 +3,13 @@
 import time
 from typing import IO
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.spinner import Spinner
 from rich.text import Text
 
 from egoreact.evaluation.record import MetricRecord
 from egoreact.evaluation.show import report
+from pipelines.live_console import LiveConsole
 from pipelines.local import RunSummary
 from pipelines.step_reader import Step
 
@@ -23,27 +23,14 @@ OUTCOMES = {
 }
 
 
-class StepLines:
+class StepLines(LiveConsole):
     """A `Watch` that prints finished steps and keeps the running one on the last line."""
 
     def __init__(self, file: IO[str]):
-        # The file is held on to: while KFP runs, sys.stdout is not this one.
-        self.console = Console(file=file, highlight=False)
-        if not self.console.is_terminal:
-            self.console.width = 140  # what reads it later wraps by itself
+        # Live would put its own stdout in place, under the one that reads what KFP prints.
+        super().__init__(file, redirect_stdout=False, redirect_stderr=False)
         self.count = 0
         self.shown_at = time.monotonic()
-        # Live would put its own stdout in place, under the one that reads what KFP prints.
-        self.live = Live(console=self.console, transient=True, redirect_stdout=False, redirect_stderr=False)
-
-    def __enter__(self) -> "StepLines":
-        if self.console.is_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.console.is_terminal:
-            self.live.stop()
 
     def __call__(self, step: Step, total: int, line: str) -> None:
         if step.state == "running":

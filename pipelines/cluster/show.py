@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from egoreact.evaluation.record import FIGURES, HIGHER_IS_BETTER, MetricRecord
 from pipelines.cluster.submit import Submission
 from pipelines.cluster.watch import RunState, StepState
+from pipelines.live_console import LiveConsole
 
 STYLES = {
     "waiting": "dim", "running": "bold blue", "done": "green", "cached": "cyan",
@@ -78,24 +78,12 @@ def _delta(name: str, value: float, champion: float | None) -> Delta:
     return Delta(name, value, champion, better)
 
 
-class LiveSteps:
+class LiveSteps(LiveConsole):
     """Shows each look at a run: a table that redraws itself in a terminal, a line a change elsewhere."""
 
     def __init__(self, file: IO[str]):
-        self.console = Console(file=file, highlight=False)
-        if not self.console.is_terminal:
-            self.console.width = 140
-        self.live = Live(console=self.console, transient=True, auto_refresh=False)
+        super().__init__(file, auto_refresh=False)
         self.seen: dict[str, str] = {}
-
-    def __enter__(self) -> "LiveSteps":
-        if self.console.is_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.console.is_terminal:
-            self.live.stop()
 
     def __call__(self, state: RunState) -> None:
         if self.console.is_terminal:

@@ -1,6 +1,10 @@
-"""The whole workflow against MLflow on PostgreSQL, artifacts and the DVC remote on S3, by configuration alone."""
+"""The whole workflow against MLflow on PostgreSQL, artifacts and the DVC remote on S3, by configuration alone.
+
+`EGOREACT_TEST_PRESET=demo` runs the preset of that name instead of `tiny`, a quarter of an hour on two cores.
+"""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,17 +19,16 @@ from components.release.commands import lineage
 from components.release.lineage import lineage as walk_back
 from egoreact.models.bundle import Bundle
 from egoreact.models.release import read_release, released_bundle
-from egoreact.presets import WorkersConfig, tiny
+from egoreact.presets import WorkersConfig, by_name
 from egoreact.streaming.session import react_to_frames
 from egoreact.workspace import Workspace
 from pipelines.local import RunSummary, run_training
 from serving.answers import metadata_line, render, summary_line
 from serving.recording import FORMAT, SCHEMA_VERSION
 
-CONFIG = replace(tiny(), workers=WorkersConfig(count=1))
-"""With one worker, as `demo` has it."""
+CONFIG = replace(by_name(os.environ.get("EGOREACT_TEST_PRESET", "tiny")), workers=WorkersConfig(count=1))
 pytestmark = [
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(600 if CONFIG.name == "tiny" else 7200),
     pytest.mark.skipif(bool(production_servers.missing()), reason=production_servers.missing() or "all is here"),
 ]
 
@@ -100,7 +103,7 @@ def test_a_machine_that_has_only_the_settings_walks_back_to_the_shards(ran, plac
     walk = walk_back(ran.digest[:12], Workspace(tmp_path / "home"), tmp_path / "data")
     assert walk["bundle"]["digest"] == ran.digest and "registry" in walk["bundle"]["where"]
     assert walk["version"]["version"] == "1" and walk["version"]["aliases"] == ["champion"]
-    assert walk["run"]["name"] == "reaction tiny" and walk["run"]["status"] == "FINISHED"
+    assert walk["run"]["name"] == f"reaction {CONFIG.name}" and walk["run"]["status"] == "FINISHED"
     assert walk["data"]["revision"] == ran.data_revision
     settings = CONFIG.dataset
     assert walk["shards"]["clips"] == settings.train_clips + settings.val_clips + settings.test_clips
@@ -114,7 +117,7 @@ def test_every_answer_and_name_leads_to_the_same_bundle(ran, answers, form, caps
     for link in (
         ran.digest,
         "registered version  1",
-        "reaction tiny",
+        f"reaction {CONFIG.name}",
         ran.data_revision,
         "hrd/train-00000.tar",
         "released at",
