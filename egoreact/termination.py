@@ -50,4 +50,5 @@ def terminated_by(error: Callable[[], BaseException]) -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = report
-        signal.signal(signal.SIGTERM, before)
+        # None: a handler that was not set from Python, which cannot be put back.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
