@@ -11,8 +11,8 @@ from types import FrameType
 AGAIN_S = 0.05
 
 
-def exit_code() -> SystemExit:
-    """How a shell tells a process that SIGTERM ended."""
+def sigterm_exit() -> SystemExit:
+    """Ends the process with the code by which a shell tells that SIGTERM did."""
     return SystemExit(128 + signal.SIGTERM)
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from egoreact.termination import exit_code, terminated_by
+from egoreact.termination import sigterm_exit, terminated_by
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -18,7 +18,7 @@ def terminate():
 
 def test_it_raises_and_leaves_the_handler_as_it_was():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as stopped, terminated_by(exit_code):
+    with pytest.raises(SystemExit) as stopped, terminated_by(sigterm_exit):
         terminate()
         time.sleep(10)
     assert stopped.value.code == 143 and signal.getsignal(signal.SIGTERM) == before
@@ -50,7 +50,7 @@ class Finalized:
 
 def test_one_that_comes_in_a_finalizer_is_not_lost():
     Finalized.times = 0
-    with pytest.raises(SystemExit), terminated_by(exit_code):
+    with pytest.raises(SystemExit), terminated_by(sigterm_exit):
         Finalized()
         time.sleep(10)
     assert Finalized.times == 1
@@ -64,7 +64,7 @@ def test_one_that_comes_while_a_generator_is_let_go_is_not_lost():
             terminate()
             time.sleep(0.01)
 
-    with pytest.raises(SystemExit), terminated_by(exit_code):
+    with pytest.raises(SystemExit), terminated_by(sigterm_exit):
         next(generator())
         time.sleep(10)
 
@@ -76,7 +76,7 @@ def test_what_else_a_finalizer_raises_is_reported_as_before(monkeypatch):
 
     reported = []
     monkeypatch.setattr("sys.unraisablehook", lambda each: reported.append(str(each.exc_value)))
-    with terminated_by(exit_code):
+    with terminated_by(sigterm_exit):
         Broken()
     assert reported == ["broken"]
 
@@ -85,7 +85,7 @@ def test_other_threads_are_left_alone():
     before, seen = signal.getsignal(signal.SIGTERM), []
 
     def work():
-        with terminated_by(exit_code):
+        with terminated_by(sigterm_exit):
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)

@@ -15,7 +15,7 @@ from egoreact.hrd.dataset import rendered_larger
 from egoreact.hrd.shards import MANIFEST, disk_errors_named, read_clips, read_manifest
 from egoreact.models.bundle import verify
 from egoreact.models.release import Release, keep_release, read_release, write_release
-from egoreact.termination import exit_code, terminated_by
+from egoreact.termination import sigterm_exit, terminated_by
 from egoreact.workspace import Workspace
 
 SAMPLES = 12
@@ -45,7 +45,7 @@ def run(
     """
     started = time.monotonic()
     registry = Registry(workspace)
-    with registry.alone(), terminated_by(exit_code):  # a cancelled run goes back too
+    with registry.alone(), terminated_by(sigterm_exit):  # a cancelled run goes back too
         registered = _champion(registry, version, digest)
         before = _current_digest(workspace)
         try:

@@ -19,7 +19,7 @@ from components.train.pod_log import showing_log
 from components.train.ray_manifest import GROUP, PLURAL, RESULT_LABEL, TEMPLATE_KEY, TEMPLATE_MAP, VERSION, Object
 from components.train.ray_status import Limits, failure, owner_uid, succeeded
 from egoreact.errors import EgoReactError
-from egoreact.termination import exit_code, terminated_by
+from egoreact.termination import sigterm_exit, terminated_by
 
 log = logging.getLogger(__name__)
 KIND = {"group": GROUP, "version": VERSION, "plural": PLURAL}
@@ -267,7 +267,7 @@ class RayJob:
     @contextlib.contextmanager
     def _deleted_when_told_to_stop(self) -> Iterator[None]:
         """On SIGTERM (the run is cancelled, the pod evicted) and on an interrupt the job goes, if it is this step's."""
-        with terminated_by(exit_code):
+        with terminated_by(sigterm_exit):
             try:
                 yield
             except (SystemExit, KeyboardInterrupt):

@@ -86,7 +86,8 @@ def test_trainings_that_may_wait_for_each_other_are_told_of(
     cluster.create("", "resourcequotas", "egoreact", quota({"requests.nvidia.com/gpu": gpus}))
     assert cli.main(PAPER) == 0
     line = "note: trainings side by side want 9 GPUs and quota gpus allows 4: each may hold some and wait for the rest"
-    assert (line in capsys.readouterr().err) == told
+    err = capsys.readouterr().err
+    assert (line in err) if told else err == ""
 
 
 @pytest.mark.parametrize("key", ["requests.nvidia.com/gpu", "limits.nvidia.com/gpu"])
